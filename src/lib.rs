@@ -1,0 +1,43 @@
+//! ingate is a webhook relay: it receives webhooks, proves who sent them, puts them on disk before it answers,
+//! reshapes them with Liquid templates into JSON that is always valid, signs the result and delivers it to one or
+//! many targets until each has it.
+//!
+//! # The way of a webhook
+//!
+//! ```text
+//! START cli::run -> config::load -> Plan -> app::build -> app::serve
+//! IN    ingest -> intake::accept
+//!         -> signature::verify -> Event::from_verified -> Router::route -> Store::admit  => 200
+//! OUT   dispatch (per target: window, limits)
+//!         -> Template::render -> signature::sign -> Client::post
+//!         -> Outcome -> Delivery::after -> Next::{Done, RetryAt, Bury} -> Store::settle
+//! AGAIN admin -> Store::revive
+//! ```
+//!
+//! # The map
+//!
+//! A module names only modules of lower floors; a test reads this table and holds the code to it.
+//!
+//! | floor | module | what it is |
+//! |---|---|---|
+//! | 0 | [`id`] | names and ids |
+//! | 0 | [`secret`] | bytes that are never shown |
+//! | 0 | [`clock`] | where "now" comes from |
+//! | 0 | [`decimal`] | numbers compared by their text |
+//! | 0 | [`units`] | durations and sizes as people write them |
+//! | 0 | [`metrics`] | every metric |
+//! | 0 | [`excerpt`] | an error with its line and a caret |
+//!
+//! # The promises
+//!
+//! 1. Durable before 200. 2. Nothing dropped silently. 3. At least once, same id. 4. Valid JSON, always. 5. Frozen
+//!    once tried. 6. Isolation. 7. Only verified requests become events. The README says each in full.
+
+pub mod clock;
+pub mod decimal;
+pub mod excerpt;
+pub mod id;
+pub mod metrics;
+
+pub mod secret;
+pub mod units;

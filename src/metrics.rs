@@ -1,0 +1,233 @@
+//! Every metric, its name and its handle, in one struct that is passed along and never global.
+//!
+//! Label values come from the configuration and from closed lists, never from a request, so the number
+//! of series is bounded.
+
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// All metrics of one daemon.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    inbound_requests: Family<SourceResult, Counter>,
+    events_dropped: Family<Dropped, Counter>,
+    delivery_attempts: Family<TargetResult, Counter>,
+    template_repairs: Family<ByRoute, Counter>,
+    queue_depth: Family<TargetState, Gauge>,
+    queue_oldest_age: Family<ByTarget, Gauge<f64, AtomicU64>>,
+    store_sync_duration: Histogram,
+    store_quarantined: Counter,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceResult {
+    source: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Dropped {
+    source: String,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TargetResult {
+    target: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByRoute {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TargetState {
+    target: String,
+    state: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByTarget {
+    target: String,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let metrics = Self {
+            registry: Registry::with_prefix("ingate"),
+            inbound_requests: Family::default(),
+            events_dropped: Family::default(),
+            delivery_attempts: Family::default(),
+            template_repairs: Family::default(),
+            queue_depth: Family::default(),
+            queue_oldest_age: Family::default(),
+            // 0.1 ms to 3.3 s
+            store_sync_duration: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
+            store_quarantined: Counter::default(),
+        };
+        metrics.registered()
+    }
+
+    fn registered(mut self) -> Self {
+        let registry = &mut self.registry;
+        registry.register(
+            "inbound_requests",
+            "Requests at the public door by what became of them",
+            self.inbound_requests.clone(),
+        );
+        registry.register(
+            "events_dropped",
+            "Verified events that a setting dropped (duplicate, conflicting, unmatched)",
+            self.events_dropped.clone(),
+        );
+        registry.register(
+            "delivery_attempts",
+            "Attempts by what came of them",
+            self.delivery_attempts.clone(),
+        );
+        registry.register(
+            "template_repairs",
+            "Renders in which the JSON writer mended something",
+            self.template_repairs.clone(),
+        );
+        registry.register(
+            "queue_depth",
+            "Deliveries that are pending or dead",
+            self.queue_depth.clone(),
+        );
+        registry.register_with_unit(
+            "queue_oldest_age",
+            "Age of the oldest pending delivery",
+            Unit::Seconds,
+            self.queue_oldest_age.clone(),
+        );
+        registry.register_with_unit(
+            "store_sync_duration",
+            "How long a sync of the journal took",
+            Unit::Seconds,
+            self.store_sync_duration.clone(),
+        );
+        registry.register(
+            "store_quarantined",
+            "Damaged runs of the journal that were set aside",
+            self.store_quarantined.clone(),
+        );
+        self
+    }
+
+    /// Counts a request at the public door. `source` is a configured name, or empty where no source has the path.
+    pub fn inbound_request(&self, source: &str, result: &'static str) {
+        let labels = SourceResult {
+            source: source.to_owned(),
+            result,
+        };
+        self.inbound_requests.get_or_create(&labels).inc();
+    }
+
+    /// Counts a verified event that was not stored, and why.
+    pub fn event_dropped(&self, source: &str, reason: &'static str) {
+        let labels = Dropped {
+            source: source.to_owned(),
+            reason,
+        };
+        self.events_dropped.get_or_create(&labels).inc();
+    }
+
+    /// Counts an attempt.
+    pub fn delivery_attempt(&self, target: &str, result: &'static str) {
+        let labels = TargetResult {
+            target: target.to_owned(),
+            result,
+        };
+        self.delivery_attempts.get_or_create(&labels).inc();
+    }
+
+    /// Counts a render in which something was mended.
+    pub fn template_repaired(&self, route: &str) {
+        let labels = ByRoute {
+            route: route.to_owned(),
+        };
+        self.template_repairs.get_or_create(&labels).inc();
+    }
+
+    /// Sets how many deliveries of a target stand in a state.
+    pub fn set_queue_depth(&self, target: &str, state: &'static str, count: u64) {
+        let labels = TargetState {
+            target: target.to_owned(),
+            state,
+        };
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.queue_depth.get_or_create(&labels).set(count);
+    }
+
+    /// Sets how old the oldest pending delivery of a target is.
+    pub fn set_queue_oldest_age(&self, target: &str, age: Duration) {
+        let labels = ByTarget {
+            target: target.to_owned(),
+        };
+        let gauge = self.queue_oldest_age.get_or_create(&labels);
+        gauge.set(age.as_secs_f64());
+    }
+
+    /// Notes how long a sync of the journal took.
+    pub fn store_synced(&self, took: Duration) {
+        self.store_sync_duration.observe(took.as_secs_f64());
+    }
+
+    /// Counts damaged runs of the journal that were set aside.
+    pub fn store_quarantined(&self, runs: u64) {
+        self.store_quarantined.inc_by(runs);
+    }
+
+    /// All metrics in the OpenMetrics text format.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_documented() {
+        let metrics = Metrics::new();
+        metrics.inbound_request("wreno", "accepted");
+        metrics.delivery_attempt("erp", "2xx");
+        metrics.set_queue_depth("erp", "pending", 3);
+        metrics.set_queue_oldest_age("erp", Duration::from_millis(1500));
+        metrics.store_synced(Duration::from_millis(2));
+        let text = metrics.encode();
+        for line in [
+            "ingate_inbound_requests_total{source=\"wreno\",result=\"accepted\"} 1",
+            "ingate_delivery_attempts_total{target=\"erp\",result=\"2xx\"} 1",
+            "ingate_queue_depth{target=\"erp\",state=\"pending\"} 3",
+            "ingate_queue_oldest_age_seconds{target=\"erp\"} 1.5",
+            "ingate_store_sync_duration_seconds_count 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}
