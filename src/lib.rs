@@ -27,6 +27,7 @@
 //! | 0 | [`units`] | durations and sizes as people write them |
 //! | 0 | [`metrics`] | every metric |
 //! | 0 | [`excerpt`] | an error with its line and a caret |
+//! | 1 | [`signature`] | schemes as data: verify and sign |
 //!
 //! # The promises
 //!
@@ -40,4 +41,5 @@ pub mod id;
 pub mod metrics;
 
 pub mod secret;
+pub mod signature;
 pub mod units;

@@ -1,0 +1,157 @@
+//! What a compiled scheme is made of, and what it can be asked.
+//!
+//! Promise: a [`Scheme`] can be carried out without further checks. Only `compile` makes one.
+
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+
+use super::encoding::{Encoding, SecretEncoding, TimeUnit};
+use super::handshake::Handshake;
+use super::key::Algorithm;
+
+/// A compiled scheme.
+#[derive(Debug, Clone)]
+pub struct Scheme {
+    pub(super) algorithm: Algorithm,
+    /// What is signed, in order; nothing for a token.
+    pub(super) content: Vec<Part>,
+    pub(super) signed_body: SignedBody,
+    pub(super) signature: SignatureForm,
+    pub(super) secret: SecretForm,
+    pub(super) timestamp: Option<TimeRule>,
+    pub(super) id: Option<Place>,
+    pub(super) event_type: Option<Place>,
+    /// The type of events that name none.
+    pub(super) default_type: Option<String>,
+    pub(super) handshakes: Vec<Handshake>,
+}
+
+/// A part of the signed content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    Literal(String),
+    Id,
+    Timestamp,
+    Body,
+    Url,
+    Method,
+}
+
+/// Which bytes `{body}` stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SignedBody {
+    Wire,
+    Decoded,
+}
+
+/// Where something stands in a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Place {
+    Header(HeaderName),
+    /// A JSON pointer into the body.
+    Json(String),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SignatureForm {
+    pub(super) place: Place,
+    /// The separator of several signatures.
+    pub(super) list: Option<String>,
+    pub(super) style: Style,
+    pub(super) encoding: Encoding,
+}
+
+/// What stands around the value of a signature.
+#[derive(Debug, Clone)]
+pub(super) enum Style {
+    Plain,
+    Prefix {
+        text: String,
+        optional: bool,
+    },
+    Pairs {
+        separator: String,
+        /// Never empty; the first is used for signing.
+        keys: Vec<String>,
+        bare: bool,
+    },
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct SecretForm {
+    pub(super) strip: Strip,
+    pub(super) encoding: SecretEncoding,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Strip {
+    Nothing,
+    Prefix(String),
+    After(String),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct TimeRule {
+    pub(super) place: TimePlace,
+    pub(super) unit: TimeUnit,
+    pub(super) tolerance: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum TimePlace {
+    At(Place),
+    /// A pair beside the signature.
+    Pair(String),
+}
+
+impl Scheme {
+    /// Whether requests of this method can be anything at all for this scheme: POST always, others if a handshake uses them.
+    #[must_use]
+    pub fn takes(&self, method: &Method) -> bool {
+        method == Method::POST || self.handshakes.iter().any(|h| h.method() == method)
+    }
+
+    /// Whether the scheme reads this header as a credential (signature, token), so that it is dropped from events.
+    #[must_use]
+    pub fn is_credential(&self, header: &HeaderName) -> bool {
+        matches!(&self.signature.place, Place::Header(name) if name == header)
+    }
+
+    /// Whether the signature covers the message id: as a part of the signed content, or within the signed body.
+    #[must_use]
+    pub fn covers_message_id(&self) -> bool {
+        match &self.id {
+            None => false,
+            Some(Place::Header(_)) => self.signs(&Part::Id),
+            Some(Place::Json(_)) => self.signs(&Part::Id) || self.signs(&Part::Body),
+        }
+    }
+
+    /// Whether the scheme needs the source's public URL.
+    #[must_use]
+    pub fn needs_url(&self) -> bool {
+        self.signs(&Part::Url)
+    }
+
+    pub(super) fn signs(&self, part: &Part) -> bool {
+        self.content.contains(part)
+    }
+
+    /// What separates the id from what follows it in the content. An id that holds it could be another
+    /// split of the same signed bytes.
+    pub(super) fn id_separator(&self) -> Option<char> {
+        let at = self.content.iter().position(|part| *part == Part::Id)?;
+        match self.content.get(at + 1) {
+            Some(Part::Literal(text)) => text.chars().next(),
+            _ => None,
+        }
+    }
+
+    /// Whether this is Standard Webhooks with shared secrets, under whatever headers.
+    pub(super) fn is_standard(&self) -> bool {
+        let dot = || Part::Literal(".".to_owned());
+        self.algorithm == Algorithm::HmacSha256
+            && self.content == [Part::Id, dot(), Part::Timestamp, dot(), Part::Body]
+    }
+}

@@ -1,0 +1,870 @@
+//! Hostile and odd requests, one row each; the numbers are those of the list of bad requests.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use jiff::Timestamp;
+
+use super::super::{
+    Inbound, Key, Outbound, Scheme, SchemeRecord, Verdict, Verified, VerifyError, sign, verify,
+};
+use crate::secret::Secret;
+
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const OTHER_SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+const PUBLIC: &str = "whpk_1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4=";
+
+/// The published example of Standard Webhooks.
+const ID: &str = "msg_p5jXN8AQM9LWM0D4loKWxJek";
+const TIME: &str = "1614265330";
+const NOW: i64 = 1_614_265_330;
+const BODY: &str = r#"{"test": 2432232314}"#;
+const GOOD: &str = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+const WRONG: &str = "v1,Ceo5qEr07ixe2NLpvHk3FH9bwy/WavXrAFQ/9tdO6mc=";
+
+fn scheme(preset: &str) -> Scheme {
+    Scheme::compile(&SchemeRecord::preset(preset).unwrap()).unwrap()
+}
+
+fn keys(scheme: &Scheme, secrets: &[&str]) -> Vec<Key> {
+    secrets
+        .iter()
+        .map(|secret| scheme.verifying_key(&Secret::new(*secret)).unwrap())
+        .collect()
+}
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    for (name, value) in pairs {
+        map.append(
+            HeaderName::from_bytes(name.as_bytes()).unwrap(),
+            HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+        );
+    }
+    map
+}
+
+fn post(
+    scheme: &Scheme,
+    secrets: &[&str],
+    headers: &HeaderMap,
+    body: &str,
+    now: i64,
+) -> Result<Verdict, VerifyError> {
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    let request = Inbound {
+        method: &Method::POST,
+        url: None,
+        query: None,
+        headers,
+        wire: &body,
+        body: &body,
+    };
+    let now = Timestamp::from_second(now).unwrap();
+    verify(scheme, &keys(scheme, secrets), &request, now)
+}
+
+fn event(verdict: Result<Verdict, VerifyError>) -> Verified {
+    match verdict {
+        Ok(Verdict::Event(event)) => event,
+        other => panic!("no event: {other:?}"),
+    }
+}
+
+/// `ok`, `reply` or the error's name.
+fn name(verdict: &Result<Verdict, VerifyError>) -> &'static str {
+    match verdict {
+        Ok(Verdict::Event(_)) => "ok",
+        Ok(Verdict::Reply(_)) => "reply",
+        Err(error) => error.name(),
+    }
+}
+
+/// The headers that a preset's vendor would send at [`NOW`].
+fn signed(scheme: &Scheme, id: &str, event_type: &str, body: &str) -> HeaderMap {
+    let key = scheme.signing_key(&Secret::new(SECRET)).unwrap();
+    let request = Outbound {
+        id,
+        timestamp: Timestamp::from_second(NOW).unwrap(),
+        method: &Method::POST,
+        url: "https://h.example/",
+        event_type,
+        body: body.as_bytes(),
+    };
+    sign(scheme, &[key], &request)
+        .unwrap()
+        .into_iter()
+        .collect()
+}
+
+fn set(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    headers.insert(name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+}
+
+#[test]
+fn signature_headers() {
+    let scheme = scheme("standard-webhooks");
+    let many_wrong = vec![WRONG; 50].join(" ");
+    let fifteen_wrong = vec![WRONG; 15].join(" ");
+    let comma_joined = format!("v1,AAAA, {GOOD}");
+    let comma_joined_good = format!("{GOOD}, {GOOD}");
+    for (row, signature, wanted) in [
+        ("N48 as it is", GOOD, "ok"),
+        ("N02 empty", "", "no_signature"),
+        ("N02 spaces", "   ", "no_signature"),
+        ("N03", "v1,", "bad_encoding"),
+        ("N03 no value at all", "v1", "no_signature"),
+        ("N04", "v1,g0hM9SsE", "bad_encoding"),
+        (
+            "N05",
+            "v2,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            "no_signature",
+        ),
+        (
+            "N05 bare",
+            "g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            "no_signature",
+        ),
+        (
+            "N05 upper case",
+            "V1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            "no_signature",
+        ),
+        ("N14", comma_joined.as_str(), "bad_encoding"),
+        ("N14 both good", comma_joined_good.as_str(), "bad_encoding"),
+        ("N15", &format!("{many_wrong} {GOOD}"), "signature_mismatch"),
+        (
+            "N15 the sixteenth",
+            &format!("{fifteen_wrong} {GOOD}"),
+            "ok",
+        ),
+        ("rotation", &format!("{WRONG} {GOOD}"), "ok"),
+        (
+            "other versions beside it",
+            &format!("v1a,xyz {GOOD} v2,!"),
+            "ok",
+        ),
+        (
+            "N17 trailing bits",
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OF=",
+            "bad_encoding",
+        ),
+        (
+            "N17 junk",
+            "v1,g0hM9SsE+*OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            "bad_encoding",
+        ),
+        (
+            "N17 N31 url-safe",
+            "v1,g0hM9SsE-OTPJTGt_tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+            "bad_encoding",
+        ),
+        (
+            "N17 unpadded",
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE",
+            "bad_encoding",
+        ),
+        ("not ASCII", "v1,\u{e4}", "bad_encoding"),
+    ] {
+        let sent = headers(&[
+            ("webhook-id", ID),
+            ("webhook-timestamp", TIME),
+            ("webhook-signature", signature),
+        ]);
+        let got = post(&scheme, &[SECRET], &sent, BODY, NOW);
+        assert_eq!(name(&got), wanted, "{row}");
+    }
+}
+
+#[test]
+fn missing_and_doubled_headers() {
+    let scheme = scheme("standard-webhooks");
+    let (id, time, good) = (
+        ("webhook-id", ID),
+        ("webhook-timestamp", TIME),
+        ("webhook-signature", GOOD),
+    );
+    let wrong = ("Webhook-Signature", WRONG);
+    for (row, sent, wanted) in [
+        (
+            "N48",
+            vec![("Webhook-ID", ID), time, ("WEBHOOK-SIGNATURE", GOOD)],
+            "ok",
+        ),
+        ("N01", vec![id, time], "missing_signature"),
+        ("N01 nothing", vec![], "missing_signature"),
+        ("N10", vec![id, good], "missing_timestamp"),
+        (
+            "N10 empty",
+            vec![id, ("webhook-timestamp", ""), good],
+            "missing_timestamp",
+        ),
+        ("no id", vec![time, good], "missing_id"),
+        (
+            "empty id",
+            vec![("webhook-id", ""), time, good],
+            "missing_id",
+        ),
+        (
+            "N12 good first",
+            vec![id, time, good, wrong],
+            "duplicate_header",
+        ),
+        (
+            "N12 good last",
+            vec![id, time, wrong, good],
+            "duplicate_header",
+        ),
+        ("N13 ids", vec![id, id, time, good], "duplicate_header"),
+        (
+            "N13 timestamps",
+            vec![id, time, time, good],
+            "duplicate_header",
+        ),
+    ] {
+        let got = post(&scheme, &[SECRET], &headers(&sent), BODY, NOW);
+        assert_eq!(name(&got), wanted, "{row}");
+    }
+}
+
+#[test]
+fn bodies_are_verified_byte_for_byte() {
+    let scheme = scheme("standard-webhooks");
+    let sent = headers(&[
+        ("webhook-id", ID),
+        ("webhook-timestamp", TIME),
+        ("webhook-signature", GOOD),
+    ]);
+    for (row, body, wanted) in [
+        ("as sent", BODY, "ok"),
+        (
+            "N06 newline",
+            "{\"test\": 2432232314}\n",
+            "signature_mismatch",
+        ),
+        (
+            "N06 byte order mark",
+            "\u{feff}{\"test\": 2432232314}",
+            "signature_mismatch",
+        ),
+        (
+            "N06 written again",
+            "{\"test\":2432232314}",
+            "signature_mismatch",
+        ),
+        ("N06 empty", "", "signature_mismatch"),
+    ] {
+        let got = post(&scheme, &[SECRET], &sent, body, NOW);
+        assert_eq!(name(&got), wanted, "{row}");
+    }
+}
+
+#[test]
+fn compressed_bodies_are_verified_on_the_wire_unless_configured() {
+    let wire = Bytes::from_static(b"(compressed)");
+    let body = Bytes::from_static(b"{}");
+    for (change, signed_bytes, other_bytes) in [
+        ("{}", "(compressed)", "{}"),
+        ("{body: wire}", "(compressed)", "{}"),
+        ("{body: decoded}", "{}", "(compressed)"),
+    ] {
+        let change_of: SchemeRecord = serde_yaml::from_str(change).unwrap();
+        let record = change_of.over(SchemeRecord::preset("github").unwrap());
+        let scheme = Scheme::compile(&record).unwrap();
+        for (text, wanted) in [(signed_bytes, "ok"), (other_bytes, "signature_mismatch")] {
+            let request = Inbound {
+                method: &Method::POST,
+                url: None,
+                query: None,
+                headers: &signed(&scheme, "d", "push", text),
+                wire: &wire,
+                body: &body,
+            };
+            let now = Timestamp::from_second(NOW).unwrap();
+            let got = verify(&scheme, &keys(&scheme, &[SECRET]), &request, now);
+            assert_eq!(name(&got), wanted, "{change}, {text} signed");
+        }
+    }
+}
+
+#[test]
+fn clocks() {
+    let scheme = scheme("standard-webhooks");
+    let sent = headers(&[
+        ("webhook-id", ID),
+        ("webhook-timestamp", TIME),
+        ("webhook-signature", GOOD),
+    ]);
+    for (row, now, wanted) in [
+        ("in time", NOW, Ok(0)),
+        ("just old enough", NOW + 300, Ok(300)),
+        ("just new enough", NOW - 300, Ok(-300)),
+        ("N07", NOW + 301, Err(301)),
+        ("N08", NOW - 301, Err(-301)),
+    ] {
+        let got = post(&scheme, &[SECRET], &sent, BODY, now);
+        match wanted {
+            Ok(skew) => assert_eq!(event(got).skew_seconds(), Some(skew), "{row}"),
+            Err(skew_seconds) => assert_eq!(
+                got.unwrap_err(),
+                VerifyError::TimestampOutOfTolerance {
+                    skew_seconds,
+                    tolerance_seconds: 300
+                },
+                "{row}"
+            ),
+        }
+    }
+}
+
+#[test]
+fn timestamps_are_plain_digits() {
+    let scheme = scheme("standard-webhooks");
+    for (row, time) in [
+        ("N09 plus", "+1614265330"),
+        ("N09 space", " 1614265330"),
+        ("N09 zero", "01614265330"),
+        ("N09 fraction", "1614265330.5"),
+        ("N09 exponent", "1614265330e0"),
+        ("N09 hex", "0x6037bbf2"),
+        ("N09 underscore", "161_4265330"),
+        (
+            "N09 Arabic",
+            "\u{661}\u{666}\u{661}\u{664}\u{662}\u{666}\u{665}\u{663}\u{663}\u{660}",
+        ),
+        ("N09 nan", "nan"),
+        ("N09 i64::MIN", "-9223372036854775808"),
+        ("N09 20 digits", "99999999999999999999"),
+        ("N11", "1614265330000"),
+    ] {
+        let mut sent = signed(&scheme, ID, "", BODY);
+        set(&mut sent, "webhook-timestamp", time);
+        let got = post(&scheme, &[SECRET], &sent, BODY, NOW);
+        assert_eq!(name(&got), "bad_timestamp", "{row}");
+    }
+}
+
+#[test]
+fn hex_and_prefixes() {
+    // published in GitHub's documentation
+    let good = "757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+    let upper = good.to_uppercase();
+    let (odd, spaced) = (&good[1..], format!("{} {}", &good[..31], &good[32..]));
+    for (row, preset, value, wanted) in [
+        ("as published", "github", format!("sha256={good}"), "ok"),
+        (
+            "N19 N31 upper case",
+            "github",
+            format!("sha256={upper}"),
+            "ok",
+        ),
+        ("N19", "github", format!("SHA256={good}"), "no_signature"),
+        (
+            "N19 optional",
+            "compliancely",
+            format!("SHA256={good}"),
+            "bad_encoding",
+        ),
+        ("N03", "github", "sha256=".to_owned(), "bad_encoding"),
+        (
+            "N04",
+            "github",
+            format!("sha256={}", &good[..8]),
+            "bad_encoding",
+        ),
+        ("N05", "github", format!("v0={good}"), "no_signature"),
+        ("N05 bare", "github", good.to_owned(), "no_signature"),
+        ("N18 odd", "github", format!("sha256={odd}"), "bad_encoding"),
+        (
+            "N18 0x",
+            "github",
+            format!("sha256=0x{good}"),
+            "bad_encoding",
+        ),
+        (
+            "N18 space",
+            "github",
+            format!("sha256={spaced}"),
+            "bad_encoding",
+        ),
+        ("N23", "github", format!("xsha256={good}"), "no_signature"),
+        (
+            "N23 optional",
+            "compliancely",
+            format!("xsha256={good}"),
+            "bad_encoding",
+        ),
+        (
+            "twice",
+            "github",
+            format!("sha256=sha256={good}"),
+            "bad_encoding",
+        ),
+        (
+            "bare where it may be",
+            "compliancely",
+            good.to_owned(),
+            "ok",
+        ),
+    ] {
+        let header = match preset {
+            "github" => "x-hub-signature-256",
+            _ => "compliancely-signature",
+        };
+        let secret = "It's a Secret to Everybody";
+        let sent = headers(&[(header, value.as_str())]);
+        let got = post(&scheme(preset), &[secret], &sent, "Hello, World!", NOW);
+        assert_eq!(name(&got), wanted, "{row}");
+    }
+    // N22: the older header alone
+    let sent = headers(&[(
+        "x-hub-signature",
+        "sha1=01dc10d0c83e72ed246219cdd91669667fe2ca59",
+    )]);
+    let got = post(&scheme("github"), &[SECRET], &sent, BODY, NOW);
+    assert_eq!(name(&got), "missing_signature", "N22");
+}
+
+#[test]
+fn bare_signatures_where_the_vendor_sends_them() {
+    let scheme = scheme("wreno");
+    let good = signed(&scheme, ID, "", BODY);
+    let pair = good["webhook-signature"].to_str().unwrap().to_owned();
+    let bare = pair.strip_prefix("v1,").unwrap();
+    for (value, wanted) in [
+        (pair.as_str(), "ok"),
+        (bare, "ok"),
+        (&format!("v2,{bare}"), "no_signature"),
+        ("v1", "bad_encoding"),
+        (&bare[1..], "bad_encoding"),
+    ] {
+        let mut sent = good.clone();
+        set(&mut sent, "webhook-signature", value);
+        let got = post(&scheme, &[SECRET], &sent, BODY, NOW);
+        assert_eq!(name(&got), wanted, "{value}");
+    }
+}
+
+#[test]
+fn pairs_with_the_time_among_them() {
+    let scheme = scheme("stripe");
+    let body = r#"{"id":"evt_1","type":"charge.succeeded"}"#;
+    let good = signed(&scheme, "", "", body)["stripe-signature"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    let (time, signature) = good.split_once(',').unwrap();
+    for (value, wanted) in [
+        (good.clone(), "ok"),
+        (format!("{signature},{time}"), "ok"),
+        (format!("{good},v0=abc"), "ok"),
+        (format!("t=1,{good}"), "duplicate_field"),
+        (format!("{good},{time}"), "duplicate_field"),
+        (signature.to_owned(), "missing_timestamp"),
+        (format!("t=,{signature}"), "bad_timestamp"),
+        (format!("t=+{NOW},{signature}"), "bad_timestamp"),
+        (format!("t={},{signature}", NOW - 1), "signature_mismatch"),
+        (time.to_owned(), "no_signature"),
+        (format!("{good},v1=00"), "bad_encoding"),
+    ] {
+        let sent = headers(&[("stripe-signature", value.as_str())]);
+        let got = post(&scheme, &[SECRET], &sent, body, NOW);
+        assert_eq!(name(&got), wanted, "{value}");
+        if wanted == "ok" {
+            let event = event(got);
+            assert_eq!(event.content().message_id.as_deref(), Some("evt_1"));
+            assert_eq!(
+                event.content().event_type.as_deref(),
+                Some("charge.succeeded")
+            );
+            assert!(event.message_id_covered());
+        }
+    }
+}
+
+#[test]
+fn algorithms_are_not_confused() {
+    // N21: an HMAC under the public key, sent under either version to a source of public keys
+    let v1a = scheme("standard-webhooks-v1a");
+    let hmac = {
+        let record: SchemeRecord = serde_yaml::from_str("{secret: {prefix: whpk_}}").unwrap();
+        let scheme =
+            Scheme::compile(&record.over(SchemeRecord::preset("standard-webhooks").unwrap()))
+                .unwrap();
+        let key = scheme.signing_key(&Secret::new(PUBLIC)).unwrap();
+        key.sign(
+            super::super::key::Algorithm::HmacSha256,
+            format!("{ID}.{TIME}.{BODY}").as_bytes(),
+        )
+        .unwrap()
+    };
+    let text = super::super::encoding::Encoding::Base64.encode(&hmac);
+    let padded = super::super::encoding::Encoding::Base64.encode(&[hmac.clone(), hmac].concat());
+    for (value, wanted) in [
+        (format!("v1,{text}"), "no_signature"),
+        (format!("v1a,{text}"), "bad_encoding"),
+        (format!("v1a,{padded}"), "signature_mismatch"),
+    ] {
+        let sent = headers(&[
+            ("webhook-id", ID),
+            ("webhook-timestamp", TIME),
+            ("webhook-signature", &value),
+        ]);
+        let got = post(&v1a, &[PUBLIC], &sent, BODY, NOW);
+        assert_eq!(name(&got), wanted, "N21 {value}");
+    }
+}
+
+#[test]
+fn secrets_are_rotated() {
+    let scheme = scheme("standard-webhooks");
+    let sent = signed(&scheme, ID, "", BODY);
+    for (row, secrets, wanted) in [
+        ("the new one", vec![SECRET, OTHER_SECRET], Some(0)),
+        (
+            "N50 the old one inside its window",
+            vec![OTHER_SECRET, SECRET],
+            Some(1),
+        ),
+        (
+            "twice the same",
+            vec![OTHER_SECRET, SECRET, SECRET],
+            Some(1),
+        ),
+        ("N50 its window closed", vec![OTHER_SECRET], None),
+    ] {
+        let got = post(&scheme, &secrets, &sent, BODY, NOW);
+        match wanted {
+            Some(position) => assert_eq!(event(got).key(), position, "{row}"),
+            None => assert_eq!(name(&got), "signature_mismatch", "{row}"),
+        }
+    }
+    // N20: no secret at all never verifies
+    let got = post(&scheme, &[], &sent, BODY, NOW);
+    assert_eq!(name(&got), "empty_secret", "N20");
+}
+
+#[test]
+fn challenges_by_post_are_signed() {
+    let scheme = scheme("slack");
+    let challenge =
+        r#"{"token":"t","challenge":"<script>alert(1)</script>","type":"url_verification"}"#;
+    // N24
+    for body in [challenge, r#"{"verification_token":"x"}"#] {
+        let got = post(&scheme, &[SECRET], &HeaderMap::new(), body, NOW);
+        assert_eq!(name(&got), "missing_signature", "N24 {body}");
+        let mut sent = signed(&scheme, "", "", "{}");
+        assert_eq!(
+            name(&post(&scheme, &[SECRET], &sent, body, NOW)),
+            "signature_mismatch",
+            "N24 {body}"
+        );
+        sent = signed(&scheme, "", "", body);
+        assert_eq!(
+            name(&post(&scheme, &[SECRET], &sent, body, NOW + 301)),
+            "timestamp_out_of_tolerance",
+            "an old challenge {body}"
+        );
+    }
+    // N27
+    let sent = signed(&scheme, "", "", challenge);
+    let Ok(Verdict::Reply(reply)) = post(&scheme, &[SECRET], &sent, challenge, NOW) else {
+        panic!("N27: no reply");
+    };
+    assert_eq!(reply.body, "<script>alert(1)</script>");
+    assert_eq!(reply.status, 200);
+    let header = |name: &str| {
+        let (_, value) = reply.headers.iter().find(|(n, _)| n == name).unwrap();
+        value.to_str().unwrap()
+    };
+    assert_eq!(header("content-type"), "text/plain; charset=utf-8");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    // N25
+    for body in [
+        r#"{"type":"event_callback","challenge":"x","event":{"type":"message"}}"#,
+        r#"{"type":"url_verification","challenge":"x","event":{"type":"message"}}"#,
+        r#"{"event":{"type":"url_verification","challenge":"x"}}"#,
+        r#"{"type":"url_verification"}"#,
+        r#"{"type":"url_verification","challenge":{"a":1}}"#,
+        r#"[{"type":"url_verification","challenge":"x"}]"#,
+    ] {
+        let sent = signed(&scheme, "", "", body);
+        let got = post(&scheme, &[SECRET], &sent, body, NOW);
+        assert_eq!(name(&got), "ok", "N25 {body}");
+    }
+}
+
+#[test]
+fn other_methods_are_no_events() {
+    let scheme = scheme("github");
+    let body = Bytes::from_static(b"{}");
+    for method in [Method::GET, Method::PUT] {
+        let request = Inbound {
+            method: &method,
+            url: None,
+            query: None,
+            headers: &signed(&scheme, "d", "push", "{}"),
+            wire: &body,
+            body: &body,
+        };
+        let now = Timestamp::from_second(NOW).unwrap();
+        let got = verify(&scheme, &keys(&scheme, &[SECRET]), &request, now);
+        assert_eq!(name(&got), "no_challenge", "{method}");
+    }
+}
+
+#[test]
+fn ids_that_are_not_signed_do_not_count() {
+    // N30: the same body under another delivery id verifies, and its id is no key
+    let scheme = scheme("github");
+    assert!(!scheme.covers_message_id());
+    for id in ["72d3162e", "changed"] {
+        let mut sent = signed(&scheme, "72d3162e", "push", BODY);
+        set(&mut sent, "x-github-delivery", id);
+        let event = event(post(&scheme, &[SECRET], &sent, BODY, NOW));
+        assert!(!event.message_id_covered(), "N30");
+        assert_eq!(event.content().message_id.as_deref(), Some(id));
+    }
+    // an id that the body lacks is none, and covers nothing
+    let scheme = self::scheme("wingspan");
+    for (body, id) in [
+        (r#"{"eventId":"ev_1"}"#, Some("ev_1")),
+        (r#"{"eventId":17}"#, Some("17")),
+        (r#"{"eventId":""}"#, None),
+        (r#"{"eventId":null}"#, None),
+        ("{}", None),
+        ("not JSON", None),
+    ] {
+        let sent = signed(&scheme, "", "", body);
+        let event = event(post(&scheme, &[SECRET], &sent, body, NOW));
+        assert_eq!(event.content().message_id.as_deref(), id, "{body}");
+        assert_eq!(event.message_id_covered(), id.is_some(), "{body}");
+    }
+}
+
+#[test]
+fn types() {
+    for (row, preset, body, wanted) in [
+        (
+            "in the body",
+            "standard-webhooks",
+            r#"{"type":"a.b"}"#,
+            Some("a.b"),
+        ),
+        ("N42", "standard-webhooks", "{\"type\":", None),
+        ("not UTF-8 either", "standard-webhooks", "", None),
+        (
+            "N43",
+            "standard-webhooks",
+            r#"{"type":"a","type":"b"}"#,
+            Some("b"),
+        ),
+        ("no text", "standard-webhooks", r#"{"type":{"a":1}}"#, None),
+        ("a fallback", "wingspan", "{}", Some("wingspan.event")),
+        (
+            "for a form as well",
+            "slack",
+            "token=x&command=y",
+            Some("slack.event"),
+        ),
+        (
+            "a constant",
+            "compliancely",
+            r#"{"type":"x"}"#,
+            Some("compliancely.event"),
+        ),
+        ("in a header", "github", "{}", Some("push")),
+    ] {
+        let scheme = scheme(preset);
+        let sent = signed(&scheme, "m1", "push", body);
+        let event = event(post(&scheme, &[SECRET], &sent, body, NOW));
+        assert_eq!(event.content().event_type.as_deref(), wanted, "{row}");
+        let parsed: Option<serde_json::Value> = serde_json::from_str(body).ok();
+        assert_eq!(event.content().json, parsed, "{row}");
+        assert_eq!(event.content().body, body, "{row}");
+    }
+}
+
+#[test]
+fn ids_and_types_are_short_and_plain() {
+    let long = "x".repeat(10_000);
+    let full = "x".repeat(super::super::MAX_TEXT_BYTES);
+    let json = |id: &str, event_type: &str| {
+        serde_json::json!({"eventId": id, "eventType": event_type}).to_string()
+    };
+    for (row, preset, id, event_type, body, wanted) in [
+        ("full length", "wingspan", "", "", json(&full, &full), "ok"),
+        (
+            "N54 long id in the body",
+            "wingspan",
+            "",
+            "",
+            json(&long, "a"),
+            "bad_id",
+        ),
+        (
+            "N54 long type in the body",
+            "wingspan",
+            "",
+            "",
+            json("a", &long),
+            "bad_type",
+        ),
+        (
+            "N54 id with a line end",
+            "wingspan",
+            "",
+            "",
+            json("a\r\nb", "a"),
+            "bad_id",
+        ),
+        (
+            "N54 type with a line end",
+            "wingspan",
+            "",
+            "",
+            json("a", "a\nb"),
+            "bad_type",
+        ),
+        (
+            "N54 long id in a header",
+            "svix",
+            &long,
+            "",
+            "{}".to_owned(),
+            "bad_id",
+        ),
+        (
+            "N54 long unsigned id",
+            "github",
+            &long,
+            "push",
+            "{}".to_owned(),
+            "bad_id",
+        ),
+        (
+            "N54 long type in a header",
+            "github",
+            "d",
+            &long,
+            "{}".to_owned(),
+            "bad_type",
+        ),
+    ] {
+        let scheme = scheme(preset);
+        let sent = signed(&scheme, id, event_type, &body);
+        let got = post(&scheme, &[SECRET], &sent, &body, NOW);
+        assert_eq!(name(&got), wanted, "{row}");
+    }
+    let mut sent = signed(&scheme("github"), "d", "push", "{}");
+    set(&mut sent, "x-github-event", "p\u{fc}sh");
+    let got = post(&scheme("github"), &[SECRET], &sent, "{}", NOW);
+    assert_eq!(name(&got), "bad_type", "N54 not ASCII");
+}
+
+#[test]
+fn an_id_cannot_swallow_the_timestamp() {
+    // N54: signed as id `m`, timestamp NOW, body `NOW.{}`; sent as id `m.NOW`, body `{}`
+    let scheme = scheme("standard-webhooks");
+    let body = format!("{TIME}.{{}}");
+    let mut sent = signed(&scheme, "m", "", &body);
+    assert_eq!(name(&post(&scheme, &[SECRET], &sent, &body, NOW)), "ok");
+    set(&mut sent, "webhook-id", &format!("m.{TIME}"));
+    let got = post(&scheme, &[SECRET], &sent, "{}", NOW);
+    assert_eq!(name(&got), "bad_id");
+}
+
+#[test]
+fn tokens_are_compared_whole() {
+    let record: SchemeRecord = serde_yaml::from_str(
+        "{algorithm: token, signature: {header: authorization, prefix: 'Bearer '}}",
+    )
+    .unwrap();
+    let scheme = Scheme::compile(&record).unwrap();
+    for (value, wanted) in [
+        ("Bearer let-me-in", "ok"),
+        ("Bearer let-me-i", "signature_mismatch"),
+        ("Bearer let-me-in2", "signature_mismatch"),
+        ("Bearer ", "signature_mismatch"),
+        ("let-me-in", "no_signature"),
+    ] {
+        let sent = headers(&[("authorization", value)]);
+        let got = post(&scheme, &["let-me-in"], &sent, "{}", NOW);
+        assert_eq!(name(&got), wanted, "{value}");
+    }
+}
+
+#[test]
+fn parts_that_stand_in_the_body() {
+    let body = r#"{"sig":"SIG","at":1614265330000,"type":"a"}"#;
+    // the time is signed with the body alone, and read after that
+    let linear: SchemeRecord = serde_yaml::from_str(
+        "{signature: {header: s}, timestamp: {json: /at, unit: ms, tolerance: 60s}}",
+    )
+    .unwrap();
+    let scheme = Scheme::compile(&linear).unwrap();
+    let sent = signed(&scheme, "", "", body);
+    for (now, wanted) in [
+        (NOW + 60, "ok"),
+        (NOW + 61, "timestamp_out_of_tolerance"),
+        (NOW - 61, "timestamp_out_of_tolerance"),
+    ] {
+        assert_eq!(
+            name(&post(&scheme, &[SECRET], &sent, body, now)),
+            wanted,
+            "{now}"
+        );
+    }
+    let other = r#"{"at":"soon"}"#;
+    let sent = signed(&scheme, "", "", other);
+    assert_eq!(
+        name(&post(&scheme, &[SECRET], &sent, other, NOW)),
+        "bad_timestamp"
+    );
+    let sent = signed(&scheme, "", "", "{}");
+    assert_eq!(
+        name(&post(&scheme, &[SECRET], &sent, "{}", NOW)),
+        "missing_timestamp"
+    );
+
+    let inside: SchemeRecord =
+        serde_yaml::from_str("{algorithm: token, signature: {json: /sig}, id: {json: /at}}")
+            .unwrap();
+    let scheme = Scheme::compile(&inside).unwrap();
+    for (body, wanted) in [
+        (body, "ok"),
+        (r#"{"sig":"other"}"#, "signature_mismatch"),
+        ("{}", "missing_signature"),
+        ("not JSON", "missing_signature"),
+    ] {
+        let got = post(&scheme, &["SIG"], &HeaderMap::new(), body, NOW);
+        assert_eq!(name(&got), wanted, "{body}");
+    }
+}
+
+#[test]
+fn urls_are_those_configured() {
+    let record: SchemeRecord =
+        serde_yaml::from_str("{content: '{method}{url}{body}', signature: {header: s}}").unwrap();
+    let scheme = Scheme::compile(&record).unwrap();
+    assert!(scheme.needs_url());
+    let body = Bytes::from_static(b"{}");
+    for (url, wanted) in [
+        (Some("https://h.example/"), "ok"),
+        (Some("https://other.example/"), "signature_mismatch"),
+        (None, "missing_url"),
+    ] {
+        let mut headers = signed(&scheme, "", "", "{}");
+        set(&mut headers, "x-forwarded-host", "h.example");
+        let request = Inbound {
+            method: &Method::POST,
+            url,
+            query: None,
+            headers: &headers,
+            wire: &body,
+            body: &body,
+        };
+        let now = Timestamp::from_second(NOW).unwrap();
+        let got = verify(&scheme, &keys(&scheme, &[SECRET]), &request, now);
+        assert_eq!(name(&got), wanted, "{url:?}");
+    }
+}

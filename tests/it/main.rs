@@ -1,0 +1,13 @@
+//! Stories over real sockets, real files and real signatures; one module a story.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    missing_docs
+)]
+
+mod signature_vectors;
