@@ -28,6 +28,8 @@
 //! | 0 | [`metrics`] | every metric |
 //! | 0 | [`excerpt`] | an error with its line and a caret |
 //! | 1 | [`signature`] | schemes as data: verify and sign |
+//! | 1 | [`pattern`] | which events a route takes |
+//! | 1 | [`retry`] | when a failed attempt is made again |
 //!
 //! # The promises
 //!
@@ -39,7 +41,9 @@ pub mod decimal;
 pub mod excerpt;
 pub mod id;
 pub mod metrics;
+pub mod pattern;
 
+pub mod retry;
 pub mod secret;
 pub mod signature;
 pub mod units;
