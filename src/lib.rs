@@ -29,6 +29,7 @@
 //! | 0 | [`excerpt`] | an error with its line and a caret |
 //! | 1 | [`signature`] | schemes as data: verify and sign |
 //! | 1 | [`pattern`] | which events a route takes |
+//! | 1 | [`template`] | Liquid in, valid JSON out |
 //! | 1 | [`retry`] | when a failed attempt is made again |
 //!
 //! # The promises
@@ -46,4 +47,5 @@ pub mod pattern;
 pub mod retry;
 pub mod secret;
 pub mod signature;
+pub mod template;
 pub mod units;

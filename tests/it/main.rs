@@ -10,4 +10,6 @@
     missing_docs
 )]
 
+mod cookbook;
+mod liquid_suite;
 mod signature_vectors;

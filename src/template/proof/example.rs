@@ -1,0 +1,119 @@
+//! Counter-examples: payloads made from the decisions of a way, kept only if they really fail.
+
+use jiff::Timestamp;
+use serde_json::{Map, Number, Value, json};
+
+use super::state::{Hint, Known};
+use super::{Proof, Verdict};
+use crate::template::{EventFacts, RenderLimits, Scene, Template};
+
+/// Most findings for which one is sought: each costs some renders.
+const SOUGHT: usize = 5;
+/// Most bytes that such a render prints.
+const OUTPUT: usize = 1 << 20;
+
+/// Adds counter-examples to a template's proof where they can be found.
+pub fn add(template: &Template, proof: &mut Proof) {
+    if proof.verdict != Verdict::CheckedAtRunTime {
+        return;
+    }
+    let examples: Vec<Option<Value>> = proof
+        .findings
+        .iter()
+        .take(SOUGHT)
+        .map(|finding| {
+            candidates(&finding.hints)
+                .into_iter()
+                .find(|payload| fails_at(template, payload, finding.line, finding.column))
+        })
+        .collect();
+    for (finding, example) in proof.findings.iter_mut().zip(examples) {
+        finding.counter_example = example;
+    }
+}
+
+/// Whether a render with this payload fails at this place.
+fn fails_at(template: &Template, payload: &Value, line: usize, column: usize) -> bool {
+    let scene = Scene {
+        payload,
+        event: EventFacts {
+            id: "evt_1",
+            message_id: None,
+            source: "source",
+            event_type: "type",
+            received_at: Timestamp::UNIX_EPOCH,
+        },
+        headers: &[],
+        route: "route",
+        target: "target",
+        vars: &Map::new(),
+    };
+    let limits = RenderLimits {
+        output_bytes: OUTPUT,
+    };
+    let failed = template.render(&scene, limits);
+    failed.is_err_and(|error| (error.line, error.column) == (line, column))
+}
+
+fn candidates(hints: &[Hint]) -> Vec<Value> {
+    let mut candidates = Vec::new();
+    for item in [json!({}), json!("x"), json!(1)] {
+        let mut payload = json!({});
+        for hint in hints {
+            match hint {
+                Hint::Set(source, true) => set(&mut payload, source, &json!("x")),
+                Hint::Set(source, false) => set(&mut payload, source, &Value::Null),
+                Hint::Is(source, known) => {
+                    let value = match known {
+                        Known::Bool(b) => json!(b),
+                        Known::Int(int) => Value::Number(Number::from(*int)),
+                        Known::Str(text) => json!(text),
+                        Known::Nothing | Known::Odd | Known::Truthy | Known::Nil => Value::Null,
+                    };
+                    set(&mut payload, source, &value);
+                }
+                Hint::Rounds(source, count) => {
+                    set(
+                        &mut payload,
+                        source,
+                        &Value::Array(vec![item.clone(); *count]),
+                    );
+                }
+            }
+        }
+        if !candidates.contains(&payload) {
+            candidates.push(payload);
+        }
+    }
+    candidates.push(Value::Null);
+    candidates
+}
+
+/// Sets what a source leads to; what is in the way and no object becomes one.
+fn set(at: &mut Value, source: &[Option<String>], value: &Value) {
+    let Some((step, rest)) = source.split_first() else {
+        *at = value.clone();
+        return;
+    };
+    match step {
+        None => {
+            if let Value::Array(items) = at {
+                for item in items {
+                    set(item, rest, value);
+                }
+            }
+        }
+        Some(name) => {
+            if !at.is_object() {
+                *at = Value::Object(Map::new());
+            }
+            if let Value::Object(members) = at {
+                set(
+                    members.entry(name.clone()).or_insert(Value::Null),
+                    rest,
+                    value,
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,400 @@
+//! Rendering as an author sees it: values, blocks, partials, errors.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+
+use crate::template::{
+    EventFacts, PartialText, Partials, RenderLimits, Rendered, Scene, Template, TemplateError,
+};
+
+/// Partials by name.
+pub struct Files(pub Vec<(&'static str, String)>);
+
+impl Partials for Files {
+    fn find(&self, name: &str) -> Option<PartialText> {
+        let (_, text) = self.0.iter().find(|(known, _)| *known == name)?;
+        Some(PartialText {
+            path: format!("{name}.liquid"),
+            text: Arc::from(text.as_str()),
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.iter().map(|(name, _)| (*name).to_owned()).collect()
+    }
+}
+
+pub fn files(files: &[(&'static str, &str)]) -> Files {
+    Files(
+        files
+            .iter()
+            .map(|(name, text)| (*name, (*text).to_owned()))
+            .collect(),
+    )
+}
+
+pub fn render_all(text: &str, payload: &str, partials: &Files) -> Result<Rendered, TemplateError> {
+    let template = Template::compile("t.liquid", text, partials)?;
+    let payload: Json = serde_json::from_str(payload).unwrap();
+    let vars = json!({"region": "eu", "vat": 0.19});
+    let headers = [
+        ("content-type".to_owned(), "application/json".to_owned()),
+        ("x-tag".to_owned(), "a".to_owned()),
+        ("x-tag".to_owned(), "b".to_owned()),
+    ];
+    let scene = Scene {
+        payload: &payload,
+        event: EventFacts {
+            id: "evt-1",
+            message_id: None,
+            source: "wreno",
+            event_type: "vendor.updated",
+            received_at: "2026-02-03T04:05:06Z".parse().unwrap(),
+        },
+        headers: &headers,
+        route: "vendors",
+        target: "erp",
+        vars: vars.as_object().unwrap(),
+    };
+    let limits = RenderLimits {
+        output_bytes: 1 << 20,
+    };
+    template.render(&scene, limits)
+}
+
+pub fn render(text: &str, payload: &str) -> Result<Rendered, TemplateError> {
+    render_all(text, payload, &files(&[]))
+}
+
+fn body(text: &str, payload: &str) -> String {
+    let rendered = render(text, payload).unwrap_or_else(|error| panic!("{}", error.pretty()));
+    String::from_utf8(rendered.body).unwrap()
+}
+
+#[test]
+fn a_template_is_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Template>();
+}
+
+#[test]
+fn vendor_update() {
+    let template = r#"{
+  "kind": "vendor",
+  "name": {{ payload.data.vendor.name }},
+  "note": "seen {{ event.received_at | date: '%F' }} by {{ event.source }}",
+  "phone": {{ payload.data.vendor.phone | default: '' }},
+  "tags": [{% for t in payload.data.tags %}{{ t | upcase }}{% unless forloop.last %},{% endunless %}{% endfor %}]
+}"#;
+    let payload = r#"{"data":{"vendor":{"name":"Acme \"&\" Söhne\n"},"tags":["a","b\\"]}}"#;
+    let expected = r#"{"kind":"vendor","name":"Acme \"&\" Söhne\n","note":"seen 2026-02-03 by wreno","phone":"","tags":["A","B\\"]}"#;
+    assert_eq!(body(template, payload), expected);
+}
+
+#[test]
+fn invoice_paid() {
+    let template = r#"{%- assign invoice = payload.object -%}
+{
+  "invoice": {{ invoice.id }}, "total": {{ invoice.total }}, "exact": {{ invoice.ref }},
+  "lines": [
+    {%- for line in invoice.lines -%}
+      {"sku": {{ line.sku }}, "net": {{ line.net }}, "gross": {{ line.net | times: 2 }}},
+    {%- endfor -%}
+  ],
+  "paid": {{ invoice.paid }}, "region": {{ vars.region }},
+  "due": {% if invoice.due %}{{ invoice.due }}{% else %}null{% endif %}
+}"#;
+    let payload = r#"{"object":{"id":"in_1","total":199.90,"ref":18446744073709551615,"paid":true,"lines":[
+        {"sku":"A","net":1.0},{"sku":"B","net":123456789012345678901234567890}]}}"#;
+    let rendered = render(template, payload).unwrap();
+    let expected = r#"{"invoice":"in_1","total":199.90,"exact":18446744073709551615,"lines":[{"sku":"A","net":1.0,"gross":2.0},{"sku":"B","net":123456789012345678901234567890,"gross":246913578024691357802469135780}],"paid":true,"region":"eu","due":null}"#;
+    assert_eq!(String::from_utf8(rendered.body).unwrap(), expected);
+    let repairs: Vec<_> = rendered
+        .repairs
+        .iter()
+        .map(|r| (r.what.as_str(), r.line))
+        .collect();
+    assert_eq!(
+        repairs,
+        [(
+            "trailing comma dropped: the array's length depends on the payload",
+            6
+        )]
+    );
+}
+
+#[test]
+fn order_status() {
+    let template = r#"{"order": "{{ payload.id }}", "state": {% case payload.status %}{% when 'paid', 'shipped' %}"open"{% when 'done' or 'returned' %}"closed"{% else %}{{ payload.status }}{% endcase %}, "late": {% if payload.days > 3 and payload.status != 'done' %}true{% else %}false{% endif %}}"#;
+    let rows = [
+        (
+            r#"{"id":7,"status":"paid","days":4}"#,
+            r#"{"order":"7","state":"open","late":true}"#,
+        ),
+        (
+            r#"{"id":7,"status":"done","days":4}"#,
+            r#"{"order":"7","state":"closed","late":false}"#,
+        ),
+        (
+            r#"{"id":"x","status":null}"#,
+            r#"{"order":"x","state":null,"late":false}"#,
+        ),
+        (
+            r#"{"id":[1],"status":{"a":1}}"#,
+            r#"{"order":"[1]","state":{"a":1},"late":false}"#,
+        ),
+    ];
+    for (payload, expected) in rows {
+        assert_eq!(body(template, payload), expected, "{payload}");
+    }
+}
+
+#[test]
+fn compliance_result_with_partials() {
+    let template = r#"{"checks": [{% for check in payload.checks %}{% render 'check', check: check, position: forloop.index %}{% unless forloop.last %},{% endunless %}{% endfor %}], {% include 'footer' %}}"#;
+    let partials = files(&[
+        (
+            "check",
+            r#"{"n": {{ position }}, "name": {{ check.name }}, "passed": {{ check.ok | default: false }}, "outer": {{ outside }}}"#,
+        ),
+        (
+            "footer",
+            r#""by": "{{ route }}/{{ target }}", "type": {{ headers['content-type'] }}, "tags": {{ headers.x-tag }}"#,
+        ),
+    ]);
+    let payload = r#"{"checks":[{"name":"w9","ok":true},{"name":"insurance"}]}"#;
+    let rendered = render_all(template, payload, &partials).unwrap();
+    let expected = r#"{"checks":[{"n":1,"name":"w9","passed":true,"outer":null},{"n":2,"name":"insurance","passed":false,"outer":null}],"by":"vendors/erp","type":"application/json","tags":"a, b"}"#;
+    assert_eq!(String::from_utf8(rendered.body).unwrap(), expected);
+}
+
+#[test]
+fn passing_on_with_a_json_block() {
+    let template = r#"{% json address %}{"street": {{ payload.street }}, "zip": {{ payload.zip | append: '' }}}{% endjson %}
+{% capture label %}{{ payload.street }}, {{ payload.zip }}{% endcapture %}
+{"address": {{ address }}, "zip": {{ address.zip | json }}, "label": {{ label }}, "all": {{ payload }}, "as_text": "{{ payload | json }}", "picked": {{ payload.rows | where: 'a', 1 }}}"#;
+    let payload =
+        r#"{"zip":10115,"street":"A \"B\"","rows":[{"z":1,"a":1},{"a":2},{"b":0.10,"a":1}]}"#;
+    let expected = r#"{"address":{"street":"A \"B\"","zip":"10115"},"zip":"10115","label":"A \"B\", 10115","all":{"zip":10115,"street":"A \"B\"","rows":[{"z":1,"a":1},{"a":2},{"b":0.10,"a":1}]},"as_text":"{\"zip\":10115,\"street\":\"A \\\"B\\\"\",\"rows\":[{\"z\":1,\"a\":1},{\"a\":2},{\"b\":0.10,\"a\":1}]}","picked":[{"z":1,"a":1},{"b":0.10,"a":1}]}"#;
+    assert_eq!(body(template, payload), expected);
+}
+
+#[test]
+fn tags_print_typed_values() {
+    let rows: &[(&str, &str)] = &[
+        (
+            "[{% for n in (1..3) %}{% cycle 'a', 2 %}{% unless forloop.last %},{% endunless %}{% endfor %}]",
+            r#"["a",2,"a"]"#,
+        ),
+        (
+            "[{% increment n %},{% increment n %},{% decrement m %}]",
+            "[0,1,-1]",
+        ),
+        (
+            "[{% for p in payload.o %}{{ p }},{% endfor %}]",
+            r#"[["k",1]]"#,
+        ),
+        (
+            "[{% for x in payload.s %}{% ifchanged %}{{ x }},{% endifchanged %}{% endfor %}]",
+            r#"["a","\"b"]"#,
+        ),
+        ("{{ forloop }}", "null"),
+        (
+            "[{% for x in (1..1) %}{{ forloop }}{% endfor %}]",
+            r#"[{"name":"x-(1..1)","length":1,"index":1,"index0":0,"rindex":1,"rindex0":0,"first":true,"last":true,"parentloop":null}]"#,
+        ),
+        ("{{ (1..3) }}", "[1,2,3]"),
+        ("{{ ['payload'].s[-1] }}", r#""\"b""#),
+        ("{{ payload.missing.deep[0].x }}", "null"),
+        ("{{ event.message_id }}", "null"),
+        ("{{{ payload.s[0] }}: 1}", r#"{"a":1}"#),
+        ("{{% if true %}\"a\": 1{% endif %}}", r#"{"a":1}"#),
+        ("{% liquid\n assign x = 'q'\n echo x\n%}", r#""q""#),
+        ("{{ payload.s | size }}", "3"),
+        ("{{ empty }}", "null"),
+        ("{% assign 1 = 'x' %}{{ ['1'] }}", r#""x""#),
+        ("{% assign forloop = payload.o %}{{ forloop.k }}", "1"),
+        ("[{% for x in payload.s %}{% break %}{% endfor %}]", "[]"),
+        (
+            "{% if payload.o.k >= 1 and payload.s contains 'a' or nil %}1{% endif %}",
+            "1",
+        ),
+        (
+            "{% unless payload.o %}1{% elsif payload.o == blank %}2{% else %}3{% endunless %}",
+            "3",
+        ),
+        (
+            "[{% for x in payload.s limit: 1 %}{% endfor %}{% for x in payload.s offset: continue %}{{ x }},{% endfor %}]",
+            r#"["a","\"b"]"#,
+        ),
+        (
+            "[{% for i in (1..2) %}{% for j in (1..2) %}{{ forloop.parentloop.index }},{% endfor %}{% endfor %}]",
+            "[1,1,2,2]",
+        ),
+        (
+            "{% # a comment\n # goes on\n %}{% comment %}{{ x }{% endcomment %}{% doc %}{% if %}{% enddoc %}1",
+            "1",
+        ),
+        ("\"{% raw %}{{ a }}{% endraw %}\"", r#""{{ a }}""#),
+    ];
+    let payload = r#"{"o":{"k":1},"s":["a","a","\"b"]}"#;
+    for (template, expected) in rows {
+        let rendered = render(template, payload)
+            .unwrap_or_else(|error| panic!("{template}\n{}", error.pretty()));
+        assert_eq!(
+            String::from_utf8(rendered.body).unwrap(),
+            *expected,
+            "{template}"
+        );
+    }
+}
+
+#[test]
+fn errors_show_their_place() {
+    // template; place and message; what is marked; help
+    let rows: &[(&str, &str, &str, &str)] = &[
+        (
+            "{\"a\": {{ payload.x | upcas }}}",
+            "t.liquid:1:22: there is no filter `upcas`",
+            "upcas",
+            "did you mean `upcase`?",
+        ),
+        (
+            "[\n  {% fro x in y %}\n]",
+            "t.liquid:2:6: there is no tag `fro`",
+            "fro",
+            "did you mean `for`?",
+        ),
+        (
+            "{% if a = 1 %}{% endif %}",
+            "t.liquid:1:9: `=` is not expected here",
+            "=",
+            "to compare, write `==`",
+        ),
+        (
+            "äö {% for x in y %}",
+            "t.liquid:1:4: `for` is never closed",
+            "{% for x in y %}",
+            "add {% endfor %}",
+        ),
+        (
+            "{{ 'a' | append }}",
+            "t.liquid:1:10: the filter `append` takes one argument, not 0",
+            "append",
+            "",
+        ),
+        (
+            "[{{ payload.a }} {{ payload.b }}]",
+            "t.liquid:1:21: nil cannot be printed after a value, where `,` or an end is due",
+            "payload.b",
+            "print one value at a place; to put several together, print them inside a string or join them with filters",
+        ),
+        (
+            "{\"a\": 1, \"a\": 2}",
+            "t.liquid:1:12: the key \"a\" comes twice in one object",
+            "\"",
+            "",
+        ),
+        (
+            "{\"a\": [1, 2}",
+            "t.liquid:1:12: '}' cannot stand after a value, where `,` or an end is due",
+            "}",
+            "another bracket is open",
+        ),
+        (
+            "{% render 'chek' %}",
+            "t.liquid:1:11: there is no partial `chek`",
+            "'chek'",
+            "did you mean `check`?",
+        ),
+        (
+            "{% tablerow x in y %}{% endtablerow %}",
+            "t.liquid:1:1: `tablerow` prints HTML, which has no place in JSON",
+            "{% tablerow x in y %}",
+            "use `for`",
+        ),
+        (
+            "{% if x %}{% endfor %}",
+            "t.liquid:1:11: `endfor` has nothing to belong to here",
+            "{% endfor %}",
+            "the block that is open here is closed by `endif`",
+        ),
+        (
+            "{{ 1 | divided_by: 0 }}",
+            "t.liquid:1:8: divided_by: divided by 0",
+            "divided_by: 0",
+            "",
+        ),
+        (
+            "[1, 2",
+            "t.liquid:1:5: the output ends before the `]` of an array",
+            "2",
+            "",
+        ),
+    ];
+    let partials = files(&[("check", "1")]);
+    for (template, message, marked, help) in rows {
+        let error = render_all(template, "{}", &partials).unwrap_err();
+        assert_eq!(error.to_string(), *message, "{template}");
+        assert_eq!(
+            error.help.as_deref().unwrap_or_default(),
+            *help,
+            "{template}"
+        );
+        let shown = error.pretty();
+        let carets = shown.lines().find(|line| line.contains('^')).unwrap();
+        assert_eq!(
+            carets.matches('^').count(),
+            marked.chars().count(),
+            "{shown}"
+        );
+        let line = shown
+            .lines()
+            .find(|line| line.contains(&*error.source_line))
+            .unwrap();
+        let at = carets.chars().position(|c| c == '^').unwrap();
+        let under: String = line.chars().skip(at).take(marked.chars().count()).collect();
+        assert_eq!(under, *marked, "{shown}");
+    }
+}
+
+#[test]
+fn errors_in_partials_name_their_file() {
+    let partials = files(&[
+        ("bad", "\n{{ payload | divided_by: 0 }}"),
+        ("worse", "{% if %}"),
+    ]);
+    let error = render_all("[{% render 'bad' %}]", "1", &partials).unwrap_err();
+    assert_eq!(
+        (error.path.as_str(), error.line, error.column),
+        ("bad.liquid", 2, 14)
+    );
+    let error = render_all("[{% render 'worse' %}]", "1", &partials).unwrap_err();
+    assert_eq!(
+        (error.path.as_str(), error.line, error.column),
+        ("worse.liquid", 1, 1)
+    );
+    let partials = files(&[
+        ("outer", "{% render 'inner' %}"),
+        ("inner", "{% include 'leaf' %}"),
+        ("leaf", "1"),
+    ]);
+    let error = render_all("{% include 'outer' %}", "1", &partials).unwrap_err();
+    assert_eq!((error.path.as_str(), error.column), ("inner.liquid", 12));
+}
+
+#[test]
+fn the_hash_follows_the_text_and_its_partials() {
+    let hash = |text: &str, partial: &str| {
+        let partials = files(&[("p", partial)]);
+        Template::compile("t", text, &partials)
+            .unwrap()
+            .hash()
+            .to_owned()
+    };
+    let first = hash("{% render 'p' %}", "1");
+    assert_eq!(first, hash("{% render 'p' %}", "1"));
+    assert_ne!(first, hash("{% render 'p' %}", "2"));
+    assert_ne!(first, hash("{% render 'p' %} ", "1"));
+}

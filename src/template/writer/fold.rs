@@ -1,0 +1,161 @@
+//! What the proof needs of the automaton: the writer itself, fed as in a render, but with its output forgotten after each
+//! piece. Both drive the same transitions; what differs is only what is kept.
+
+use std::collections::{BTreeSet, HashSet};
+
+use super::{Container, Mended, Role, State, Writer};
+use crate::template::sink::{Origin, Printed};
+use crate::template::syntax::Fault;
+use crate::template::value::Value;
+
+/// Stands in a key for text of the payload. Keys are kept escaped, so a raw control character is in no real one.
+const FROM_DATA: char = '\u{1}';
+
+/// All that decides what the automaton does next, but for the keys that are taken.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Shape {
+    state: State,
+    /// What is open; true: an array.
+    open: Vec<bool>,
+    /// The key that is being written, as far as it is.
+    key: String,
+}
+
+impl Writer {
+    /// Where the automaton stands; after [`Writer::settle`].
+    pub fn shape(&self) -> Shape {
+        let array = |open: &Container| matches!(open, Container::Array);
+        Shape {
+            state: self.state,
+            open: self.stack.iter().map(array).collect(),
+            key: self.unfinished().unwrap_or_default().to_owned(),
+        }
+    }
+
+    /// Takes a value of which nothing is known. `Ok(true)`: it is part of a key.
+    pub fn unknown(&mut self, origin: Origin) -> Result<bool, Fault> {
+        match self.state {
+            State::Key { .. } => {
+                self.origin = origin;
+                self.start_key()?;
+                self.out.push(FROM_DATA);
+                self.push("\"")?;
+                self.end_string(Role::Key)?;
+                Ok(true)
+            }
+            State::Text(Role::Key) => {
+                self.origin = origin;
+                self.out.push(FROM_DATA);
+                Ok(true)
+            }
+            _ => {
+                self.write_value(&Value::Nil, Printed::Plain, origin)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// Whether a value that is printed here becomes a whole key.
+    pub fn key_is_due(&self) -> bool {
+        matches!(self.state, State::Key { .. })
+    }
+
+    /// Forgets the output, but for the keys of what is open, and takes the repairs away.
+    pub fn settle(&mut self) -> Vec<Mended> {
+        let keys = self.taken();
+        self.rebuild(keys);
+        std::mem::take(&mut self.repairs)
+    }
+
+    /// Whether the same keys are taken.
+    pub fn same_keys(&self, other: &Self) -> bool {
+        self.taken() == other.taken()
+    }
+
+    /// Takes over the keys of another of the same shape; true if there were new ones.
+    pub fn absorb(&mut self, other: &Self) -> bool {
+        let mut keys = self.taken();
+        let mut grew = false;
+        for (mine, theirs) in keys.iter_mut().zip(other.taken()) {
+            for key in theirs {
+                grew |= mine.insert(key);
+            }
+        }
+        if grew {
+            self.rebuild(keys);
+        }
+        grew
+    }
+
+    /// The keys of each open object; those from data are left out: they are not known.
+    fn taken(&self) -> Vec<BTreeSet<String>> {
+        let mut ends: Vec<usize> = Vec::new();
+        let mut starts: Vec<usize> = Vec::new();
+        for open in &self.stack {
+            if let Container::Object { first_key, .. } = open {
+                if !starts.is_empty() {
+                    ends.push(*first_key);
+                }
+                starts.push(*first_key);
+            }
+        }
+        ends.push(self.keys.len());
+        let text = |(start, end): &(usize, usize)| self.out.get(*start..*end).unwrap_or("");
+        starts
+            .into_iter()
+            .zip(ends)
+            .map(|(start, end)| {
+                let marks = self.keys.get(start..end).unwrap_or(&[]);
+                marks
+                    .iter()
+                    .map(text)
+                    .filter(|key| !key.contains(FROM_DATA))
+                    .map(str::to_owned)
+                    .collect()
+            })
+            .collect()
+    }
+
+    fn unfinished(&self) -> Option<&str> {
+        match self.state {
+            State::Text(Role::Key)
+            | State::Escape(Role::Key)
+            | State::Hex {
+                role: Role::Key, ..
+            }
+            | State::Pair {
+                role: Role::Key, ..
+            } => self.out.get(self.key_start..),
+            _ => None,
+        }
+    }
+
+    fn rebuild(&mut self, taken: Vec<BTreeSet<String>>) {
+        // Data in a key makes all of it unknown: how often it comes does not matter, but an escape that is open does.
+        let unfinished = self.unfinished().map(|key| match key.rfind(FROM_DATA) {
+            Some(at) if self.state == State::Text(Role::Key) => {
+                key.get(at..at + 1).unwrap_or("").to_owned()
+            }
+            _ => key.to_owned(),
+        });
+        self.out.clear();
+        self.keys.clear();
+        let mut taken = taken.into_iter();
+        for open in &mut self.stack {
+            if let Container::Object { first_key, many } = open {
+                *first_key = self.keys.len();
+                *many = HashSet::new();
+                for key in taken.next().unwrap_or_default() {
+                    let start = self.out.len();
+                    self.out.push_str(&key);
+                    self.keys.push((start, self.out.len()));
+                }
+            }
+        }
+        if let Some(key) = unfinished {
+            self.out.push('"');
+            self.key_start = self.out.len();
+            self.out.push_str(&key);
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! The JSON writer: a push-down automaton that is fed the template's own text and the values of its outputs, apart.
+//!
+//! Promises: what [`Writer::finish`] yields is exactly one JSON value, compact, that serde_json parses; a value never
+//! leaves the place it is printed into; no comma is ever inserted. What it mends is reported: commas too many are
+//! dropped, a value that is missing after a colon is `null`, control characters in a literal string are escaped.
+
+mod fold;
+mod literal;
+mod scan;
+#[cfg(test)]
+mod tests;
+mod values;
+mod words;
+
+use std::collections::HashSet;
+
+use super::sink::{Origin, Printed, Sink};
+use super::syntax::{Fault, Span};
+use super::value::Value;
+pub use fold::Shape;
+use scan::Digits;
+
+/// Most arrays and objects within each other: what common parsers take, serde_json among them.
+pub const DEPTH: usize = 127;
+/// Most repairs that are reported for one render.
+const REPAIRS: usize = 100;
+/// Room for the output at first, in bytes: most outputs need little more.
+const FIRST_ROOM: usize = 1 << 10;
+/// Most characters of a key that an error shows.
+const SHOWN_KEY: usize = 60;
+/// Up to this many keys of an object are compared one by one.
+const FEW_KEYS: usize = 16;
+
+/// Something that was mended, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mended {
+    /// What it was.
+    pub what: &'static str,
+    /// Where.
+    pub origin: Origin,
+}
+
+/// The automaton with its output.
+#[derive(Debug, Clone)]
+pub struct Writer {
+    out: String,
+    limit: usize,
+    state: State,
+    stack: Vec<Container>,
+    /// Where the keys of all open objects stand in the output.
+    keys: Vec<(usize, usize)>,
+    /// Where in the output the key begins that is being written.
+    key_start: usize,
+    /// The comma that is due if anything follows, and the origin of what is being written.
+    comma: Origin,
+    origin: Origin,
+    repairs: Vec<Mended>,
+}
+
+/// What is open.
+#[derive(Debug, Clone)]
+enum Container {
+    Array,
+    Object {
+        /// Which of `Writer::keys` is its first.
+        first_key: usize,
+        /// All of its keys, once they are many.
+        many: HashSet<Box<str>>,
+    },
+}
+
+/// Where the output stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum State {
+    /// A value may start.
+    Value(Before),
+    /// A key may start; `first`: right after `{`, else after a comma, which is not written yet.
+    Key { first: bool },
+    /// Between a key and its colon.
+    Colon,
+    /// After a value within an array or object.
+    After,
+    /// Inside a string.
+    Text(Role),
+    /// After a backslash.
+    Escape(Role),
+    /// Inside `\uXXXX`.
+    Hex {
+        role: Role,
+        digits: u8,
+        code: u16,
+        /// Whether it must be the second half of a pair.
+        low: bool,
+    },
+    /// After the first half of a pair: the backslash of the second is due, then its `u`.
+    Pair { role: Role, slash: bool },
+    /// Inside a number.
+    Number(Digits),
+    /// Inside `true`, `false` or `null`: what is still missing.
+    Word(&'static str),
+    /// After the one value.
+    Done,
+}
+
+/// What stands before a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Before {
+    Nothing,
+    Bracket,
+    Comma,
+    Colon,
+}
+
+/// What a string is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Role {
+    Key,
+    Value,
+}
+
+impl<'a> Sink<'a> for Writer {
+    fn literal(&mut self, text: &'a str, origin: Origin) -> Result<(), Fault> {
+        self.write_literal(text, origin)
+    }
+
+    fn value(&mut self, value: &Value<'a>, printed: Printed, origin: Origin) -> Result<(), Fault> {
+        self.write_value(value, printed, origin)
+    }
+}
+
+impl Writer {
+    /// Takes up to `limit` bytes of output.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        let nowhere = Origin {
+            file: 0,
+            span: Span::new(0, 0),
+        };
+        Self {
+            out: String::with_capacity(limit.min(FIRST_ROOM)),
+            limit,
+            state: State::Value(Before::Nothing),
+            stack: Vec::new(),
+            keys: Vec::new(),
+            key_start: 0,
+            comma: nowhere,
+            origin: nowhere,
+            repairs: Vec::new(),
+        }
+    }
+
+    /// The value, once it is whole, and what was mended. `end` is marked if it is not.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn finish(mut self, end: Span) -> Result<(String, Vec<Mended>), Fault> {
+        if let State::Number(digits) = self.state
+            && digits.complete()
+        {
+            self.end_value();
+        }
+        let missing = match self.state {
+            State::Done => return Ok((self.out, self.repairs)),
+            State::Value(Before::Nothing) => "nothing was printed; a JSON value is due".to_owned(),
+            State::Text(_) | State::Escape(_) | State::Hex { .. } | State::Pair { .. } => {
+                "the output ends inside a string".to_owned()
+            }
+            State::Number(_) => "the output ends inside a number".to_owned(),
+            State::Word(rest) => format!("the output ends before `{rest}`"),
+            State::Colon => "the output ends between a key and its colon".to_owned(),
+            State::Value(_) | State::Key { .. } | State::After => match self.stack.last() {
+                Some(Container::Array) => "the output ends before the `]` of an array".to_owned(),
+                _ => "the output ends before the `}` of an object".to_owned(),
+            },
+        };
+        Err(Fault::new(end, missing))
+    }
+
+    /// Writes the comma that waited for something to follow it.
+    fn due_comma(&mut self) -> Result<(), Fault> {
+        match self.state {
+            State::Value(Before::Comma) | State::Key { first: false } => self.push(","),
+            _ => Ok(()),
+        }
+    }
+
+    fn open(&mut self, container: Container) -> Result<(), Fault> {
+        if self.stack.len() >= DEPTH {
+            return Err(self.too_deep());
+        }
+        self.stack.push(container);
+        Ok(())
+    }
+
+    fn close(&mut self, c: char) -> Result<(), Fault> {
+        let text = match (self.stack.last(), c) {
+            (Some(Container::Array), ']') => "]",
+            (Some(Container::Object { .. }), '}') => "}",
+            _ => return Err(self.unexpected(c)),
+        };
+        if let Some(Container::Object { first_key, .. }) = self.stack.pop() {
+            self.keys.truncate(first_key);
+        }
+        self.push(text)?;
+        self.end_value();
+        Ok(())
+    }
+
+    fn end_value(&mut self) {
+        self.state = if self.stack.is_empty() {
+            State::Done
+        } else {
+            State::After
+        };
+    }
+
+    fn end_string(&mut self, role: Role) -> Result<(), Fault> {
+        match role {
+            Role::Value => self.end_value(),
+            Role::Key => {
+                self.end_key()?;
+                self.state = State::Colon;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a key that its object has already. Keys are compared in one spelling: escapes of the template that
+    /// are not needed are undone.
+    fn end_key(&mut self) -> Result<(), Fault> {
+        let quoted = self.out.get(self.key_start - 1..).unwrap_or("");
+        if quoted.contains('\\')
+            && let Ok(plain) = serde_json::from_str::<String>(quoted)
+        {
+            self.out.truncate(self.key_start);
+            self.escape(&plain)?;
+            self.push("\"")?;
+        }
+        let mark = (self.key_start, self.out.len().saturating_sub(1));
+        let (out, keys) = (&self.out, &mut self.keys);
+        let text = |(start, end): (usize, usize)| out.get(start..end).unwrap_or("");
+        let key = text(mark);
+        let Some(Container::Object { first_key, many }) = self.stack.last_mut() else {
+            return Ok(());
+        };
+        let earlier = keys.get(*first_key..).unwrap_or(&[]);
+        let known = if earlier.len() < FEW_KEYS {
+            earlier.iter().any(|mark| text(*mark) == key)
+        } else {
+            if many.is_empty() {
+                many.extend(earlier.iter().map(|mark| Box::from(text(*mark))));
+            }
+            !many.insert(Box::from(key))
+        };
+        if known {
+            let shown: String = key.chars().take(SHOWN_KEY).collect();
+            let more = if shown.len() < key.len() { "…" } else { "" };
+            let fault = format!("the key \"{shown}{more}\" comes twice in one object");
+            return Err(self.fault(fault));
+        }
+        keys.push(mark);
+        Ok(())
+    }
+
+    fn push(&mut self, text: &str) -> Result<(), Fault> {
+        if self.out.len() + text.len() > self.limit {
+            return Err(self.full());
+        }
+        self.out.push_str(text);
+        Ok(())
+    }
+}

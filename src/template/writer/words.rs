@@ -1,0 +1,87 @@
+//! What the writer says: repairs and faults.
+
+use super::{Before, Container, DEPTH, Mended, REPAIRS, State, Writer};
+use crate::template::syntax::Fault;
+use crate::template::value::Value;
+
+impl Writer {
+    pub(super) fn mend(&mut self, what: &'static str) {
+        let mended = Mended {
+            what,
+            origin: self.origin,
+        };
+        if self.repairs.len() < REPAIRS && !self.repairs.contains(&mended) {
+            self.repairs.push(mended);
+        }
+    }
+
+    pub(super) fn mend_comma(&mut self, what: &'static str) {
+        self.mend(match (self.stack.last(), what) {
+            (Some(Container::Array), "leading comma dropped") => {
+                "leading comma dropped: the array's length depends on the payload"
+            }
+            (Some(Container::Array), "doubled comma dropped") => {
+                "doubled comma dropped: the array's length depends on the payload"
+            }
+            (Some(Container::Array), _) => {
+                "trailing comma dropped: the array's length depends on the payload"
+            }
+            _ => what,
+        });
+    }
+
+    pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
+        Fault::new(self.origin.span, message)
+    }
+
+    pub(super) fn full(&self) -> Fault {
+        self.fault(format!("the output is larger than {} bytes", self.limit))
+    }
+
+    pub(super) fn too_deep(&self) -> Fault {
+        self.fault(format!("the output nests more than {DEPTH} deep"))
+    }
+
+    pub(super) fn place(&self) -> &'static str {
+        match self.state {
+            State::Value(_) => "where a value starts",
+            State::Key { .. } => "where a key starts",
+            State::Colon => "after a key, where its colon is due",
+            State::After => "after a value, where `,` or an end is due",
+            State::Text(_) => "inside a string",
+            State::Escape(_) | State::Hex { .. } | State::Pair { .. } => "inside an escape",
+            State::Number(_) => "inside a number",
+            State::Word(_) => "inside a word of JSON",
+            State::Done => "after the end of the JSON value",
+        }
+    }
+
+    pub(super) fn unexpected(&self, c: char) -> Fault {
+        let fault = self.fault(format!("{c:?} cannot stand {}", self.place()));
+        match (self.state, c) {
+            (State::Value(_) | State::Key { .. }, '\'') => {
+                fault.help("strings of JSON stand in double quotes")
+            }
+            (State::Value(Before::Comma), '}') | (State::After, '}' | ']') => {
+                fault.help("another bracket is open")
+            }
+            (State::After, '"' | '{' | '[') => fault.help("is a comma missing before it?"),
+            (State::Key { .. }, _) => fault.help("keys stand in double quotes"),
+            _ => fault,
+        }
+    }
+
+    pub(super) fn misplaced(&self, value: &Value<'_>) -> Fault {
+        let fault = self.fault(format!(
+            "{} cannot be printed {}",
+            value.kind(),
+            self.place()
+        ));
+        match self.state {
+            State::After | State::Done | State::Number(_) => fault.help(
+                "print one value at a place; to put several together, print them inside a string or join them with filters",
+            ),
+            _ => fault,
+        }
+    }
+}
