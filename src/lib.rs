@@ -31,6 +31,9 @@
 //! | 1 | [`pattern`] | which events a route takes |
 //! | 1 | [`template`] | Liquid in, valid JSON out |
 //! | 1 | [`retry`] | when a failed attempt is made again |
+//! | 2 | [`event`] | one verified inbound request |
+//! | 3 | [`delivery`] | one event on its way to one target |
+//! | 3 | [`plan`] | the compiled configuration |
 //!
 //! # The promises
 //!
@@ -39,10 +42,13 @@
 
 pub mod clock;
 pub mod decimal;
+pub mod delivery;
+pub mod event;
 pub mod excerpt;
 pub mod id;
 pub mod metrics;
 pub mod pattern;
+pub mod plan;
 
 pub mod retry;
 pub mod secret;

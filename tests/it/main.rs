@@ -11,5 +11,6 @@
 )]
 
 mod cookbook;
+mod delivery_rules;
 mod liquid_suite;
 mod signature_vectors;

@@ -1,0 +1,288 @@
+//! One event on its way to one target, what its attempts came to, and what follows from that.
+//!
+//! Pure: `now` and the random source are arguments. Not here: how an attempt is made (see `dispatch`)
+//! and when the next one is due by which schedule (see `retry`).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clock;
+use crate::id::{DeliveryId, EventId, RouteName, TargetName};
+use crate::retry::RetryPolicy;
+
+/// The longest `Retry-After` that is obeyed; a longer one is taken for this.
+pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(24 * 3600);
+
+/// One event on its way to one target by one route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// What the target sees as `webhook-id`; the same over all attempts.
+    pub id: DeliveryId,
+    /// The event that is delivered.
+    pub event: EventId,
+    /// By which route.
+    pub route: RouteName,
+    /// To which target.
+    pub target: TargetName,
+    /// Where it stands.
+    pub state: State,
+    /// How many attempts were made since it was created or revived.
+    pub attempts: u32,
+    /// When it was created or last revived; what a policy's `max_age` counts from.
+    pub started_at: Timestamp,
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It will be tried, not before `due`.
+    Pending {
+        /// When the next attempt is due.
+        due: Timestamp,
+    },
+    /// The target has it.
+    Delivered {
+        /// Since when.
+        at: Timestamp,
+    },
+    /// It will not be tried again by itself.
+    Dead {
+        /// Since when.
+        at: Timestamp,
+        /// Why.
+        reason: DeadReason,
+    },
+    /// An operator let it go.
+    Discarded {
+        /// Since when.
+        at: Timestamp,
+    },
+}
+
+/// A state without its details; what listings filter by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateKind {
+    /// [`State::Pending`].
+    Pending,
+    /// [`State::Delivered`].
+    Delivered,
+    /// [`State::Dead`].
+    Dead,
+    /// [`State::Discarded`].
+    Discarded,
+}
+
+impl StateKind {
+    /// Every state, in the order in which a delivery passes through them.
+    pub const ALL: [Self; 4] = [Self::Pending, Self::Delivered, Self::Dead, Self::Discarded];
+
+    /// Its name in configuration, API and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+impl State {
+    /// The state without its details.
+    #[must_use]
+    pub fn kind(&self) -> StateKind {
+        match self {
+            Self::Pending { .. } => StateKind::Pending,
+            Self::Delivered { .. } => StateKind::Delivered,
+            Self::Dead { .. } => StateKind::Dead,
+            Self::Discarded { .. } => StateKind::Discarded,
+        }
+    }
+}
+
+/// Why a delivery is dead. The detail (a template's error, the last answer) is in its last attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeadReason {
+    /// The body is not JSON and the route has a template.
+    NotJson,
+    /// The event has passed through too many relays.
+    Loop,
+    /// The template failed on this event.
+    Render,
+    /// The request could not be signed.
+    Sign,
+    /// The target answered 410.
+    Gone,
+    /// The retry policy came to its end.
+    Exhausted,
+    /// The route is no longer in the configuration and nothing was rendered before.
+    RouteGone,
+}
+
+impl DeadReason {
+    /// Its name in API, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotJson => "not_json",
+            Self::Loop => "loop",
+            Self::Render => "render",
+            Self::Sign => "sign",
+            Self::Gone => "gone",
+            Self::Exhausted => "exhausted",
+            Self::RouteGone => "route_gone",
+        }
+    }
+}
+
+/// One try of a delivery: an HTTP request, or what kept it from being sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Which of the delivery's attempts; counts from 1.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The target answered.
+    Answered {
+        /// The HTTP status.
+        status: u16,
+        /// How long the target asked us to wait.
+        retry_after: Option<Duration>,
+        /// The start of the response body, as text.
+        snippet: String,
+    },
+    /// No whole answer came.
+    Failed {
+        /// At which step.
+        failure: Failure,
+        /// The error in words.
+        detail: String,
+    },
+    /// Nothing could be sent, whatever the target does.
+    Unsendable {
+        /// What a dead delivery's reason becomes.
+        reason: DeadReason,
+        /// The error in words, with the place in the template where there is one.
+        detail: String,
+    },
+}
+
+/// At which step an attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Failure {
+    /// The target's name could not be resolved.
+    Dns,
+    /// No connection could be made.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The target's timeout passed.
+    Timeout,
+    /// The connection broke before the answer was whole.
+    Closed,
+    /// What the target sent is not HTTP.
+    Protocol,
+}
+
+impl Failure {
+    /// Its name in API, logs and metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::Closed => "closed",
+            Self::Protocol => "protocol",
+        }
+    }
+}
+
+impl Outcome {
+    /// A short name for metrics: `2xx`, `4xx`, .., the failure, or the reason.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Answered { status, .. } => match status / 100 {
+                1 => "1xx",
+                2 => "2xx",
+                3 => "3xx",
+                4 => "4xx",
+                5 => "5xx",
+                _ => "other",
+            },
+            Self::Failed { failure, .. } => failure.as_str(),
+            Self::Unsendable { reason, .. } => reason.as_str(),
+        }
+    }
+
+    /// Whether the target has taken the delivery.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(
+            self,
+            Self::Answered {
+                status: 200..=299,
+                ..
+            }
+        )
+    }
+}
+
+/// What follows from an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The target has it.
+    Done,
+    /// Try again, not before this time.
+    RetryAt(Timestamp),
+    /// Do not try again.
+    Bury(DeadReason),
+}
+
+impl Delivery {
+    /// What follows from the attempt that just ended; `self.attempts` does not count it yet.
+    #[must_use]
+    pub fn after(
+        &self,
+        outcome: &Outcome,
+        policy: &RetryPolicy,
+        now: Timestamp,
+        rng: &mut fastrand::Rng,
+    ) -> Next {
+        let asked = match outcome {
+            Outcome::Answered {
+                status: 200..=299, ..
+            } => return Next::Done,
+            Outcome::Answered { status: 410, .. } => return Next::Bury(DeadReason::Gone),
+            Outcome::Unsendable { reason, .. } => return Next::Bury(*reason),
+            Outcome::Answered { retry_after, .. } => *retry_after,
+            Outcome::Failed { .. } => None,
+        };
+        let made = self.attempts.saturating_add(1);
+        let age = clock::between(self.started_at, now);
+        match policy.delay(made, age, rng) {
+            Some(delay) => {
+                let asked = asked.unwrap_or_default().min(RETRY_AFTER_CAP);
+                Next::RetryAt(clock::after(now, delay.max(asked)))
+            }
+            None => Next::Bury(DeadReason::Exhausted),
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The compiled configuration: everything the running parts see of it, with few Options left.
+//!
+//! Only `config::compile` makes a plan. Not here: files, YAML, defaults (see `config`).
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Uri};
+use serde_json::{Map, Value};
+
+use crate::event::Event;
+use crate::id::{RouteName, SourceName, TargetName};
+use crate::pattern::{Mismatch, Pattern, Subject};
+use crate::retry::RetryPolicy;
+use crate::secret::Secret;
+use crate::signature::{Key, Scheme};
+use crate::template::{RenderLimits, Template};
+
+/// The compiled configuration.
+#[derive(Debug)]
+pub struct Plan {
+    /// Where the public door listens.
+    pub listen: SocketAddr,
+    /// The operator's door.
+    pub admin: AdminPlan,
+    /// The store.
+    pub store: StorePlan,
+    /// Limits of the public door.
+    pub limits: Limits,
+    /// All sources, by name.
+    pub sources: BTreeMap<SourceName, Arc<Source>>,
+    /// All sources, by the path that they listen on.
+    pub paths: HashMap<String, Arc<Source>>,
+    /// All routes.
+    pub router: Router,
+    /// All targets, by name.
+    pub targets: BTreeMap<TargetName, Arc<Target>>,
+    /// Whether events that no route takes are kept.
+    pub unmatched: Unmatched,
+    /// `vars`: constants that templates can read.
+    pub vars: Map<String, Value>,
+    /// Bounds of one render.
+    pub render: RenderLimits,
+    /// How many relays an event may have passed through.
+    pub max_hops: u32,
+    /// How long attempts under way may take to end at SIGTERM.
+    pub drain: Duration,
+}
+
+/// The operator's door.
+#[derive(Debug, Clone)]
+pub struct AdminPlan {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// The bearer token; must be there when `listen` is not a loopback address.
+    pub token: Option<Secret>,
+    /// Host names by which it may be called besides its own address and localhost.
+    pub hosts: Vec<String>,
+}
+
+/// The store.
+#[derive(Debug, Clone)]
+pub struct StorePlan {
+    /// Its folder.
+    pub path: PathBuf,
+    /// How long events that are done are kept.
+    pub retention: Duration,
+    /// How long dead letters are kept; `None` is for ever.
+    pub dead_retention: Option<Duration>,
+    /// Most bytes of journal on disk; beyond them nothing is accepted.
+    pub max_bytes: u64,
+    /// Bytes that must stay free on the file system.
+    pub min_free_bytes: u64,
+    /// Memory that the index may use as its cache.
+    pub cache_bytes: u64,
+}
+
+/// Limits of the public door.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Most bytes of a body, over the wire and decoded.
+    pub body_bytes: usize,
+    /// Most bytes of a request's head.
+    pub header_bytes: usize,
+    /// Within this time the head must be there.
+    pub header_timeout: Duration,
+    /// Within this time the whole body must be there.
+    pub body_timeout: Duration,
+    /// Most open connections.
+    pub connections: usize,
+}
+
+/// What happens to events that no route takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unmatched {
+    /// They are kept.
+    Keep,
+    /// They are counted and forgotten.
+    Drop,
+}
+
+/// An inbound endpoint.
+#[derive(Debug)]
+pub struct Source {
+    /// Its name.
+    pub name: SourceName,
+    /// The path that it listens on, e.g. `/in/wreno`.
+    pub path: String,
+    /// The public URL that senders call, for schemes that sign it.
+    pub url: Option<String>,
+    /// How senders sign.
+    pub scheme: Scheme,
+    /// Decoded secrets, newest first; all are accepted.
+    pub keys: Vec<Key>,
+    /// What counts as the same event.
+    pub dedupe: Option<Dedupe>,
+}
+
+/// What counts as the same event, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Dedupe {
+    /// By what.
+    pub by: DedupeBy,
+    /// For how long.
+    pub window: Duration,
+}
+
+/// What makes two requests the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DedupeBy {
+    /// The message id, which the signature covers.
+    Id,
+    /// The bytes of the body.
+    Body,
+}
+
+/// An outbound endpoint.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name.
+    pub name: TargetName,
+    /// Where requests go.
+    pub url: Uri,
+    /// Headers that every request gets, sensitive where they come from secrets.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// How requests are signed.
+    pub sign: Option<Signer>,
+    /// When failed attempts are made again.
+    pub retry: RetryPolicy,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// Most attempts at a time.
+    pub concurrency: usize,
+}
+
+/// A scheme with the keys that sign by it.
+#[derive(Debug)]
+pub struct Signer {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The keys, newest first; each adds a signature where the scheme can carry several.
+    pub keys: Vec<Key>,
+}
+
+/// Which events go, through which template, to which targets.
+#[derive(Debug)]
+pub struct Route {
+    /// Its name.
+    pub name: RouteName,
+    /// From which sources; never empty.
+    pub from: Vec<SourceName>,
+    /// Which of their events.
+    pub pattern: Pattern,
+    /// What reshapes the body; `None` passes it on unchanged.
+    pub template: Option<Arc<Template>>,
+    /// To which targets; never empty, none twice.
+    pub to: Vec<TargetName>,
+}
+
+/// All routes; every one that matches applies.
+#[derive(Debug, Default)]
+pub struct Router {
+    routes: Vec<Arc<Route>>,
+}
+
+/// Why a route does not take an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotTaken {
+    /// The event came in by another source.
+    Source,
+    /// The pattern does not match.
+    Pattern(Mismatch),
+}
+
+impl Router {
+    /// A router over these routes, in this order.
+    #[must_use]
+    pub fn new(routes: Vec<Arc<Route>>) -> Self {
+        Self { routes }
+    }
+
+    /// All routes in the order of the configuration.
+    #[must_use]
+    pub fn routes(&self) -> &[Arc<Route>] {
+        &self.routes
+    }
+
+    /// The route of this name.
+    #[must_use]
+    pub fn get(&self, name: &RouteName) -> Option<&Arc<Route>> {
+        self.routes.iter().find(|route| route.name == *name)
+    }
+
+    /// The routes that take the event.
+    pub fn route<'a>(&'a self, event: &'a Event) -> impl Iterator<Item = &'a Arc<Route>> {
+        self.explain(event)
+            .filter_map(|(route, taken)| taken.is_ok().then_some(route))
+    }
+
+    /// What each route says to the event.
+    pub fn explain<'a>(
+        &'a self,
+        event: &'a Event,
+    ) -> impl Iterator<Item = (&'a Arc<Route>, Result<(), NotTaken>)> {
+        let parts = event.parts();
+        self.routes.iter().map(move |route| {
+            let taken = if route.from.contains(&parts.source) {
+                let subject = Subject {
+                    event_type: &parts.event_type,
+                    headers: &parts.headers,
+                    body: event.json(),
+                };
+                route.pattern.matches(&subject).map_err(NotTaken::Pattern)
+            } else {
+                Err(NotTaken::Source)
+            };
+            (route, taken)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::EventParts;
+    use crate::id::EventId;
+    use crate::pattern::PatternRecord;
+
+    fn route(name: &str, from: &[&str], pattern: &str) -> Arc<Route> {
+        let record: PatternRecord = serde_json::from_str(pattern).unwrap();
+        Arc::new(Route {
+            name: name.parse().unwrap(),
+            from: from.iter().map(|name| name.parse().unwrap()).collect(),
+            pattern: Pattern::compile(&record).unwrap(),
+            template: None,
+            to: vec!["erp".parse().unwrap()],
+        })
+    }
+
+    #[test]
+    fn every_route_that_matches_applies_and_the_others_say_why_not() {
+        let router = Router::new(vec![
+            route("all", &["a", "b"], "{}"),
+            route("other", &["b"], "{}"),
+            route("typed", &["a"], r#"{"type": "x.*"}"#),
+            route("big", &["a"], r#"{"body": {"n": {"gte": 10}}}"#),
+        ]);
+        let event = Event::from_stored(EventParts {
+            id: EventId::generate(),
+            source: "a".parse().unwrap(),
+            message_id: None,
+            event_type: "x.y".to_owned(),
+            headers: Vec::new(),
+            body: r#"{"n": 5}"#.into(),
+            received_at: jiff::Timestamp::UNIX_EPOCH,
+            hops: 0,
+        });
+        let taken: Vec<&str> = router.route(&event).map(|r| r.name.as_str()).collect();
+        assert_eq!(taken, ["all", "typed"]);
+        let said: Vec<String> = router
+            .explain(&event)
+            .map(|(_, taken)| match taken {
+                Ok(()) => "taken".to_owned(),
+                Err(NotTaken::Source) => "source".to_owned(),
+                Err(NotTaken::Pattern(mismatch)) => mismatch.field,
+            })
+            .collect();
+        assert_eq!(said, ["taken", "source", "taken", "body.n"]);
+        assert!(router.get(&"big".parse().unwrap()).is_some());
+    }
+}
