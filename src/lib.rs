@@ -34,6 +34,7 @@
 //! | 2 | [`event`] | one verified inbound request |
 //! | 3 | [`delivery`] | one event on its way to one target |
 //! | 3 | [`plan`] | the compiled configuration |
+//! | 4 | [`store`] | where events and deliveries are kept: journal and index |
 //!
 //! # The promises
 //!
@@ -53,5 +54,6 @@ pub mod plan;
 pub mod retry;
 pub mod secret;
 pub mod signature;
+pub mod store;
 pub mod template;
 pub mod units;

@@ -1,0 +1,214 @@
+//! The suite that every store passes. A store adds one [`Bench`] and one call of [`contract`].
+//!
+//! All times come from a manual clock. Each case gets a fresh bench and names itself when it fails.
+
+mod cases;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::{Admission, Claimed, DedupeKey, DeliveryFilter, Novelty, Settled, Settlement, Store};
+use crate::clock::ManualClock;
+use crate::delivery::{Attempt, Delivery, Failure, Next, Outcome, State};
+use crate::event::{Event, EventParts};
+use crate::id::{DeliveryId, EventId, TargetName};
+
+/// A place where a store can be opened, closed and opened again.
+#[async_trait]
+pub trait Bench: Send + Sync {
+    /// Opens the store; one that was opened here before is closed.
+    async fn open(&self, clock: Arc<ManualClock>) -> Arc<dyn Store>;
+}
+
+/// A store under test with its clock.
+pub struct World {
+    bench: Box<dyn Bench>,
+    pub clock: Arc<ManualClock>,
+    pub store: Arc<dyn Store>,
+}
+
+impl World {
+    pub async fn new(bench: Box<dyn Bench>) -> Self {
+        let start = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        let clock = Arc::new(ManualClock::new(start));
+        let store = bench.open(Arc::clone(&clock)).await;
+        Self {
+            bench,
+            clock,
+            store,
+        }
+    }
+
+    pub async fn restart(&mut self) {
+        self.store.close().await;
+        self.store = self.bench.open(Arc::clone(&self.clock)).await;
+    }
+
+    pub fn now(&self) -> Timestamp {
+        use crate::clock::Clock;
+        self.clock.now()
+    }
+
+    pub fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    pub fn in_seconds(&self, seconds: u64) -> Timestamp {
+        crate::clock::after(self.now(), Duration::from_secs(seconds))
+    }
+
+    pub async fn admit(&self, targets: &[&str]) -> (EventId, Vec<DeliveryId>) {
+        let admission = admission(self.now(), targets, "{}");
+        let ids = admission.deliveries.iter().map(|it| it.id).collect();
+        let admitted = self.store.admit(admission).await.unwrap();
+        assert_eq!(admitted.novelty, Novelty::New);
+        (admitted.event, ids)
+    }
+
+    pub async fn claim(&self, target: &str, most: usize) -> Vec<Claimed> {
+        self.store.claim(&name(target), most).await.unwrap().taken
+    }
+
+    pub async fn claim_one(&self, target: &str) -> Claimed {
+        let mut taken = self.claim(target, 1).await;
+        assert_eq!(taken.len(), 1, "one is due");
+        taken.remove(0)
+    }
+
+    pub async fn settle(&self, claimed: &Claimed, next: Next, frozen: Option<&str>) -> Settled {
+        let settlement = self.settlement(claimed, next, frozen);
+        self.store.settle(claimed.lease, settlement).await.unwrap()
+    }
+
+    pub fn settlement(&self, claimed: &Claimed, next: Next, frozen: Option<&str>) -> Settlement {
+        let outcome = match next {
+            Next::Done => Outcome::Answered {
+                status: 200,
+                retry_after: None,
+                snippet: "ok".to_owned(),
+            },
+            Next::RetryAt(_) => Outcome::Failed {
+                failure: Failure::Timeout,
+                detail: "timed out".to_owned(),
+            },
+            Next::Bury(reason) => Outcome::Unsendable {
+                reason,
+                detail: "line 1".to_owned(),
+            },
+        };
+        Settlement {
+            attempt: Attempt {
+                number: claimed.delivery.attempts + 1,
+                started_at: self.now(),
+                took: Duration::from_millis(5),
+                outcome,
+            },
+            next,
+            frozen: frozen.map(|text| Bytes::from(text.to_owned())),
+        }
+    }
+
+    async fn state(&self, id: DeliveryId) -> State {
+        self.store.delivery(id).await.unwrap().state
+    }
+}
+
+pub fn name(text: &str) -> TargetName {
+    text.parse().unwrap()
+}
+
+/// An event with one pending delivery to each target.
+pub fn admission(now: Timestamp, targets: &[&str], body: &str) -> Admission {
+    let id = EventId::generate();
+    let event = Event::from_stored(EventParts {
+        id,
+        source: "wreno".parse().unwrap(),
+        message_id: Some(format!("msg-{id}")),
+        event_type: "order.paid".to_owned(),
+        headers: vec![("x-test".to_owned(), "1".to_owned())],
+        body: Bytes::from(body.to_owned()),
+        received_at: now,
+        hops: 0,
+    });
+    let deliveries = targets.iter().map(|target| Delivery {
+        id: DeliveryId::generate(),
+        event: id,
+        route: "orders".parse().unwrap(),
+        target: name(target),
+        state: State::Pending { due: now },
+        attempts: 0,
+        started_at: now,
+    });
+    Admission {
+        deliveries: deliveries.collect(),
+        event: Arc::new(event),
+        dedupe: None,
+    }
+}
+
+pub fn keyed(now: Timestamp, key: u8, body: u8) -> Admission {
+    let mut admission = admission(now, &["erp"], "{}");
+    admission.dedupe = Some(DedupeKey {
+        key: [key; 32],
+        body: [body; 32],
+        window: Duration::from_secs(60),
+    });
+    admission
+}
+
+/// Everything that can be read of a store; equal before and after whatever must not change it.
+pub async fn everything(store: &dyn Store) -> String {
+    let mut text = String::new();
+    let events = store.events(None, usize::MAX).await.unwrap();
+    for row in &events {
+        let event = store.event(row.id).await.unwrap();
+        text += &format!("{row:?}\n  {:?}\n", event.parts());
+        assert_eq!(store.event_row(row.id).await.as_ref(), Ok(row));
+    }
+    let all = DeliveryFilter::default();
+    for delivery in store.deliveries(&all, None, usize::MAX).await.unwrap() {
+        let attempts = store.attempts(delivery.id).await.unwrap();
+        text += &format!("{delivery:?}\n  {attempts:?}\n");
+    }
+    text += &format!("{:?}\n", store.depths().await.unwrap());
+    text += &format!("{:?}\n", store.dead_groups().await.unwrap());
+    text
+}
+
+macro_rules! cases {
+    ($new:expr, $($case:ident),* $(,)?) => {
+        $(
+            eprintln!("contract: {}", stringify!($case));
+            cases::$case(World::new($new()).await).await;
+        )*
+    };
+}
+
+/// Runs every case.
+pub async fn contract(new: impl Fn() -> Box<dyn Bench>) {
+    cases!(
+        new,
+        done_is_done,
+        retries_come_when_they_are_due,
+        the_frozen_body_is_kept,
+        the_dead_stay_until_revived,
+        revive_and_discard_by_state,
+        old_leases_are_fenced,
+        claims_are_exclusive_and_oldest_first,
+        dropped_claims_come_back,
+        duplicates_are_told_from_conflicts,
+        twins_get_one_answer,
+        listings_are_newest_first_in_pages,
+        depths_and_groups_are_counted,
+        every_state_survives_a_restart,
+        the_dead_at_admission_and_the_unrouted_are_kept,
+        what_is_not_there_is_not_found,
+        arrivals_are_told,
+        a_closed_store_takes_nothing,
+        a_backlog_is_worked_off_in_order,
+    );
+}

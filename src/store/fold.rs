@@ -1,0 +1,137 @@
+//! The fold: one thread that opens the index (or has it rebuilt) and then takes records of the journal into it, in
+//! batches. If the index fails while it runs, the store takes nothing more until a restart,
+//! which checks and rebuilds it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::index::change::Change;
+use super::index::{Index, IndexError};
+use super::local::{INDEX, Inner};
+use super::overlay::Phase;
+use super::position::{self, Noted};
+use super::start;
+
+/// How long the fold waits for work before it looks whether refused records can be written.
+const IDLE: Duration = Duration::from_millis(200);
+
+/// How long less than a whole batch is left waiting for more: what is accepted and done meanwhile never gets into
+/// the queue, and no batch is written for each event. Nobody waits for the fold but cleaning.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// How often the index is written out at most. It only decides how much is folded again after a crash, and how
+/// old a copy of the index is known to be old.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+
+/// Runs until the store stops.
+pub(super) fn run(inner: &Arc<Inner>, last_sequence: u64) {
+    if let Err(why) = start::open_index(inner, last_sequence) {
+        if !inner.stopping.load(Ordering::SeqCst) {
+            tracing::error!(error = %why, "the store cannot be used");
+        }
+        inner.set_phase(Phase::Failed(why));
+        return;
+    }
+    let mut flushed = Flushed::default();
+    while !inner.stopping.load(Ordering::SeqCst) {
+        inner.record_refused();
+        flushed.keep_up(inner);
+        let changes = next(inner);
+        if changes.is_empty() {
+            continue;
+        }
+        if let Err(error) = fold(inner, &changes) {
+            let cause = std::error::Error::source(&error);
+            tracing::error!(%error, ?cause, "the index failed; it is checked at the next start");
+            inner.set_phase(Phase::Failed("the index failed".to_owned()));
+            return;
+        }
+    }
+}
+
+/// How far the index is on disk.
+#[derive(Default)]
+struct Flushed {
+    sequence: u64,
+    at: Option<Instant>,
+}
+
+impl Flushed {
+    /// Writes the index out now and then, and notes how far it is. The first records after a quiet time are not kept
+    /// waiting, so that a copy from before them is known to be old soon.
+    fn keep_up(&mut self, inner: &Inner) {
+        if self.at.is_some_and(|at| at.elapsed() < FLUSH_EVERY) {
+            return;
+        }
+        let gate = inner.gate();
+        let Ok(index) = gate.index() else {
+            return;
+        };
+        let meta = index.meta();
+        if meta.sequence == self.sequence {
+            return;
+        }
+        if index.flush() {
+            position::note(&inner.options.path.join(INDEX), Noted::reached(&meta));
+        }
+        *self = Self {
+            sequence: meta.sequence,
+            at: Some(Instant::now()),
+        };
+    }
+}
+
+/// What is to be folded next; nothing after a while without work.
+fn next(inner: &Inner) -> Vec<Change> {
+    let state = inner.state();
+    let (mut state, _) = inner
+        .work
+        .wait_timeout_while(state, IDLE, |state| {
+            let idle = state.queue.is_empty() || inner.paused.load(Ordering::SeqCst);
+            idle && !inner.stopping.load(Ordering::SeqCst)
+        })
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    if inner.paused.load(Ordering::SeqCst) {
+        return Vec::new();
+    }
+    if !state.queue.is_empty() && state.queue.len() < inner.options.fold_batch {
+        drop(state);
+        std::thread::park_timeout(GATHER);
+        state = inner.state();
+    }
+    let most = state.queue.len().min(inner.options.fold_batch);
+    state.queue.drain(..most).collect()
+}
+
+/// Takes changes into the index and lets their entries go.
+fn fold(inner: &Inner, changes: &[Change]) -> Result<(), IndexError> {
+    {
+        let gate = inner.gate();
+        let Ok(index) = gate.index() else {
+            return Ok(());
+        };
+        index.write(|stage| {
+            for change in changes {
+                stage.apply(change)?;
+            }
+            Ok(())
+        })?;
+    }
+    {
+        // nobody compares index and overlay now
+        let _alone = inner.write_gate();
+        inner.state().folded(changes);
+    }
+    inner.work.notify_all();
+    inner.folded.notify_waiters();
+    Ok(())
+}
+
+/// Notes which index was closed last, so that no other one is taken for it.
+pub(super) fn close(store: &Path, index: &Index) {
+    if index.flush() {
+        position::note(&store.join(INDEX), Noted::closed(&index.meta()));
+    }
+}

@@ -1,0 +1,442 @@
+//! The retry queue: an index over the journal in sled, which can be rebuilt from the journal at any time.
+//!
+//! Promise: a batch of changes and the position that it reaches are written in one step; `verify` tells whether
+//! the rows are those that were written. sled's durability is not relied on: what it loses
+//! is folded in again. Not here: what is not folded yet (see `overlay`), when it is rebuilt (see `start`).
+
+pub mod change;
+pub mod rows;
+pub mod stage;
+
+use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use crate::id::{DeliveryId, EventId, TargetName};
+use rows::{DeliveryRow, IndexedEvent, KeyRow, MetaRow, SegmentRow, TargetRow};
+use stage::Stage;
+
+/// How often sled writes out what it holds in memory and makes room in its file, which it does at no other time.
+const FLUSH_EVERY_MS: u64 = 1000;
+
+/// sled frees its file a moment after its last handle is dropped; so long its lock is waited for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two tries at sled's lock.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// Why the index could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// sled said no.
+    #[error("the index cannot be read or written")]
+    Sled(#[from] sled::Error),
+    /// A row is not what its key says.
+    #[error("a row of the index cannot be decoded")]
+    Row(#[from] postcard::Error),
+    /// sled panicked.
+    #[error("the index panicked: {0}")]
+    Panicked(String),
+    /// Another process holds sled's own lock; no reason to rebuild.
+    #[error("the index is held by another process")]
+    Held,
+}
+
+/// A due time with its delivery; the order in which a target's deliveries are claimed.
+pub type DueKey = (i64, DeliveryId);
+
+/// Pending deliveries of a target with where the next such row begins, if there is one.
+pub type DueRows = (Vec<(DueKey, DeliveryRow)>, Option<DueKey>);
+
+/// The index.
+pub struct Index {
+    db: sled::Db,
+    /// Held by whoever writes; the meta row as it was written last.
+    meta: Mutex<MetaRow>,
+}
+
+impl Index {
+    /// Opens the index in `folder`, on a thread of its own since sled can panic there. The flag tells whether it
+    /// holds a meta row; without one it is new (or emptied).
+    ///
+    /// # Errors
+    /// [`IndexError::Held`] if another process has it; anything else means that it cannot be used.
+    pub fn open(folder: &Path, cache_bytes: u64) -> Result<(Self, bool), IndexError> {
+        let folder = folder.to_owned();
+        guarded(move || {
+            let db = open_sled(&folder, cache_bytes)?;
+            let meta = match db.get(rows::META)? {
+                Some(value) => Some(postcard::from_bytes::<MetaRow>(&value)?),
+                None => None,
+            };
+            let known = meta.is_some() || !db.is_empty();
+            let index = Self {
+                db,
+                meta: Mutex::new(meta.unwrap_or_default()),
+            };
+            Ok((index, known))
+        })
+    }
+
+    /// Whether all rows are those that were written, counted and hashed one by one; if not, why.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn verify(&self) -> Result<(), String> {
+        let wanted = self.meta();
+        if wanted.version != rows::VERSION {
+            return Err(format!("it has version {}", wanted.version));
+        }
+        let found = guarded(|| {
+            let mut found = MetaRow {
+                rows: 0,
+                fingerprint: 0,
+                bytes: 0,
+                ..wanted
+            };
+            for row in self.db.iter() {
+                let (key, value) = row?;
+                if key != rows::META {
+                    stage::count_row(&mut found, &key, &value, true);
+                }
+            }
+            Ok(found)
+        })
+        .map_err(|error| error.to_string())?;
+        if found == wanted {
+            return Ok(());
+        }
+        Err(format!(
+            "it holds {} rows where {} were written, or others",
+            found.rows, wanted.rows
+        ))
+    }
+
+    /// The meta row as it was written last.
+    #[must_use]
+    pub fn meta(&self) -> MetaRow {
+        *self.writer()
+    }
+
+    /// Bytes that sled takes on disk.
+    #[must_use]
+    pub fn size_on_disk(&self) -> u64 {
+        self.db.size_on_disk().unwrap_or(0)
+    }
+
+    /// Stages changes by `fill` and writes them as one batch. One at a time.
+    ///
+    /// # Errors
+    /// If a row cannot be read or sled says no; then nothing was written.
+    pub fn write(
+        &self,
+        fill: impl FnOnce(&mut Stage<'_>) -> Result<(), IndexError>,
+    ) -> Result<(), IndexError> {
+        let mut meta = self.writer();
+        let before = *meta;
+        let after = catch_unwind(AssertUnwindSafe(|| {
+            let mut stage = Stage::new(self, before);
+            fill(&mut stage)?;
+            stage.commit()
+        }))
+        .unwrap_or_else(|panic| Err(IndexError::Panicked(panic_text(&*panic))))?;
+        *meta = after;
+        Ok(())
+    }
+
+    /// Writes out what sled holds in memory; whether that went well. Outlives a kill, not a power cut.
+    pub fn flush(&self) -> bool {
+        let flushed = guarded(|| Ok(self.db.flush().map(|_| ())?));
+        if let Err(error) = &flushed {
+            tracing::warn!(%error, "the index could not be flushed; it is folded again if needed");
+        }
+        flushed.is_ok()
+    }
+
+    /// A delivery.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn delivery(&self, id: DeliveryId) -> Result<Option<DeliveryRow>, IndexError> {
+        self.get(&rows::delivery_key(id))
+    }
+
+    /// An event, with all its deliveries named.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn event(&self, id: EventId) -> Result<Option<IndexedEvent>, IndexError> {
+        let event = self.get(&rows::event_key(id))?;
+        event.map(|event| self.whole(id, event)).transpose()
+    }
+
+    fn whole(&self, id: EventId, mut event: IndexedEvent) -> Result<IndexedEvent, IndexError> {
+        if event.more > 0 {
+            let prefix = rows::key(rows::MORE, &[id.as_bytes()]);
+            for row in self.db.scan_prefix(prefix) {
+                let (_, value) = row?;
+                let lot: Vec<DeliveryId> = postcard::from_bytes(&value)?;
+                event.deliveries.extend(lot);
+            }
+        }
+        Ok(event)
+    }
+
+    /// A dedupe key.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn key(&self, key: &[u8; 32]) -> Result<Option<KeyRow>, IndexError> {
+        self.get(&rows::key(rows::KEY, &[key]))
+    }
+
+    /// What is in a segment.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn segment(&self, segment: u64) -> Result<SegmentRow, IndexError> {
+        Ok(self.get(&rows::segment_key(segment))?.unwrap_or_default())
+    }
+
+    /// The segments that the index knows, oldest first.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn segments(&self) -> Result<Vec<u64>, IndexError> {
+        let mut segments = Vec::new();
+        for key in self.db.scan_prefix([rows::SEGMENT]).keys() {
+            if let Some((_, number)) = key?.split_last_chunk::<8>() {
+                segments.push(u64::from_be_bytes(*number));
+            }
+        }
+        Ok(segments)
+    }
+
+    /// Events whose record stands in the segment, at most `most`, those after `after`.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn placed(
+        &self,
+        segment: u64,
+        after: Option<EventId>,
+        most: usize,
+    ) -> Result<Vec<EventId>, IndexError> {
+        let first = EventId::from_bytes([0; 16]);
+        let last = EventId::from_bytes([255; 16]);
+        let start = match after {
+            Some(id) => Bound::Excluded(rows::placed_key(segment, id)),
+            None => Bound::Included(rows::placed_key(segment, first)),
+        };
+        let end = Bound::Included(rows::placed_key(segment, last));
+        let mut events = Vec::new();
+        for key in self.db.range::<Vec<u8>, _>((start, end)).keys().take(most) {
+            events.extend(rows::last_event(&key?));
+        }
+        Ok(events)
+    }
+
+    /// The counts of all targets that have any.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn targets(&self) -> Result<Vec<(TargetName, TargetRow)>, IndexError> {
+        let mut targets = Vec::new();
+        for row in self.db.scan_prefix([rows::TARGET]) {
+            let (key, value) = row?;
+            let name = key.get(1..).and_then(|name| str::from_utf8(name).ok());
+            if let Some(target) = name.and_then(|name| name.parse().ok()) {
+                targets.push((target, postcard::from_bytes(&value)?));
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Up to `most` pending deliveries of a target that are due by `now`, from `from` on.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn due(
+        &self,
+        target: &TargetName,
+        from: DueKey,
+        now: i64,
+        most: usize,
+    ) -> Result<DueRows, IndexError> {
+        let start = rows::timed_key(rows::DUE, target, from.0, from.1);
+        let prefix = rows::timed_prefix(rows::DUE, target);
+        let mut found = Vec::new();
+        for key in self.db.range(start..).keys() {
+            let key = key?;
+            if !key.starts_with(&prefix) {
+                break;
+            }
+            let Some(due) = rows::timed_parts(&key) else {
+                continue;
+            };
+            if due.0 > now || found.len() >= most {
+                return Ok((found, Some(due)));
+            }
+            // a row without its delivery cannot be: both are written in one batch
+            if let Some(row) = self.delivery(due.1)? {
+                found.push((due, row));
+            }
+        }
+        Ok((found, None))
+    }
+
+    /// The pending deliveries of a target by age, oldest first.
+    pub fn by_age(
+        &self,
+        target: &TargetName,
+    ) -> impl Iterator<Item = Result<(i64, DeliveryId), IndexError>> + use<> {
+        self.db
+            .scan_prefix(rows::timed_prefix(rows::AGE, target))
+            .keys()
+            .filter_map(|key| match key {
+                Ok(key) => rows::timed_parts(&key).map(Ok),
+                Err(error) => Some(Err(error.into())),
+            })
+    }
+
+    /// The dead deliveries of a target, by reason.
+    pub fn dead(
+        &self,
+        target: &TargetName,
+    ) -> impl Iterator<Item = Result<DeliveryId, IndexError>> + use<> {
+        self.db
+            .scan_prefix(rows::timed_prefix(rows::DEAD, target))
+            .keys()
+            .filter_map(|key| match key {
+                Ok(key) => rows::last_delivery(&key).map(Ok),
+                Err(error) => Some(Err(error.into())),
+            })
+    }
+
+    /// Up to `most` dead deliveries from the key `from` on, with the key where the rest begins.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn dead_from(
+        &self,
+        from: Option<Vec<u8>>,
+        most: usize,
+    ) -> Result<(Vec<DeliveryId>, Option<Vec<u8>>), IndexError> {
+        let start = from.unwrap_or_else(|| vec![rows::DEAD]);
+        let mut found = Vec::new();
+        for key in self.db.range(start..vec![rows::DEAD + 1]).keys() {
+            let key = key?;
+            if found.len() >= most {
+                return Ok((found, Some(key.to_vec())));
+            }
+            found.extend(rows::last_delivery(&key));
+        }
+        Ok((found, None))
+    }
+
+    /// Deliveries, newest first, older than `before`.
+    pub fn deliveries(
+        &self,
+        before: Option<DeliveryId>,
+    ) -> impl Iterator<Item = Result<(DeliveryId, DeliveryRow), IndexError>> + use<> {
+        let end = before.map_or(vec![rows::DELIVERY + 1], rows::delivery_key);
+        self.db
+            .range(vec![rows::DELIVERY]..end)
+            .rev()
+            .filter_map(|row| decode(row, rows::last_delivery))
+    }
+
+    /// Events, newest first, older than `before`.
+    pub fn events(
+        &self,
+        before: Option<EventId>,
+    ) -> impl Iterator<Item = Result<(EventId, IndexedEvent), IndexError>> + '_ {
+        let end = before.map_or(vec![rows::EVENT + 1], rows::event_key);
+        self.db
+            .range(vec![rows::EVENT]..end)
+            .rev()
+            .filter_map(|row| decode(row, rows::last_event))
+            .map(|row: Result<(EventId, IndexedEvent), _>| {
+                let (id, event) = row?;
+                Ok((id, self.whole(id, event)?))
+            })
+    }
+
+    /// Dedupe keys that expired by `now`, at most `most`.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn expired(&self, now: i64, most: usize) -> Result<Vec<[u8; 32]>, IndexError> {
+        let mut keys = Vec::new();
+        for key in self.db.scan_prefix([rows::EXPIRY]).keys().take(most) {
+            match rows::expiry_parts(&key?) {
+                Some((expires, dedupe)) if expires <= now => keys.push(dedupe),
+                _ => break,
+            }
+        }
+        Ok(keys)
+    }
+
+    fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, IndexError> {
+        match self.db.get(key)? {
+            Some(value) => Ok(Some(postcard::from_bytes(&value)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn writer(&self) -> MutexGuard<'_, MetaRow> {
+        self.meta.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn decode<I, T: DeserializeOwned>(
+    row: sled::Result<(sled::IVec, sled::IVec)>,
+    id: impl Fn(&[u8]) -> Option<I>,
+) -> Option<Result<(I, T), IndexError>> {
+    match row {
+        Ok((key, value)) => {
+            let id = id(&key)?;
+            let row = postcard::from_bytes(&value);
+            Some(row.map(|row| (id, row)).map_err(IndexError::from))
+        }
+        Err(error) => Some(Err(error.into())),
+    }
+}
+
+fn open_sled(folder: &Path, cache_bytes: u64) -> Result<sled::Db, IndexError> {
+    let config = sled::Config::new()
+        .path(folder)
+        .cache_capacity(cache_bytes)
+        .flush_every_ms(Some(FLUSH_EVERY_MS));
+    let started = std::time::Instant::now();
+    loop {
+        match config.open() {
+            Ok(db) => return Ok(db),
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                if started.elapsed() > LOCK_PATIENCE {
+                    return Err(IndexError::Held);
+                }
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Runs it on a thread of its own; a panic becomes an error.
+fn guarded<T: Send>(run: impl FnOnce() -> Result<T, IndexError> + Send) -> Result<T, IndexError> {
+    std::thread::scope(|scope| match scope.spawn(run).join() {
+        Ok(result) => result,
+        Err(panic) => Err(IndexError::Panicked(panic_text(&*panic))),
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+        .unwrap_or_else(|| "without a word".to_owned())
+}

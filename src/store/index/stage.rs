@@ -1,0 +1,337 @@
+//! Changes on their way into the index: looked up, applied and written as one batch.
+//!
+//! Promise: what one batch adds and takes away again is never written, so a delivery that is accepted
+//! and done within one batch never enters the due index; rows, position, count and fingerprint are
+//! written in one step. The same code serves the running fold and the rebuild.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::change::{Change, Placed, What, moved_row};
+use super::rows::{
+    self, AGE, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, SegmentRow, TargetRow,
+};
+use super::{Index, IndexError};
+use crate::id::{DeliveryId, EventId, TargetName};
+
+/// Changes that are not written yet, over the rows of an index.
+pub struct Stage<'a> {
+    index: &'a Index,
+    meta: MetaRow,
+    staged: BTreeMap<Vec<u8>, Staged>,
+}
+
+struct Staged {
+    old: Option<sled::IVec>,
+    new: Option<Vec<u8>>,
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(index: &'a Index, meta: MetaRow) -> Self {
+        Self {
+            index,
+            meta,
+            staged: BTreeMap::new(),
+        }
+    }
+
+    /// Applies one record; those that are folded in already change nothing.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn apply(&mut self, change: &Change) -> Result<(), IndexError> {
+        if change.sequence <= self.meta.sequence {
+            return Ok(());
+        }
+        match &change.what {
+            What::Accepted { at, placed } => self.accept(*at, placed)?,
+            What::Moved {
+                moved,
+                attempt,
+                frozen,
+            } => {
+                let id = DeliveryId::from_bytes(moved.delivery);
+                if let Some(old) = self.get::<DeliveryRow>(&rows::delivery_key(id))?
+                    && let Some(new) = moved_row(&old, moved, *attempt, *frozen, change.at)
+                {
+                    self.set_delivery(id, Some(old), Some(new))?;
+                }
+            }
+            What::Carried(placed) => self.carry(placed)?,
+        }
+        self.meta.sequence = change.sequence;
+        self.meta.at = change.at;
+        Ok(())
+    }
+
+    /// Moves the noted position on past segments that are about to go; all their records are folded in.
+    pub fn advance(&mut self, at: Place) {
+        self.meta.at = self.meta.at.max(at);
+    }
+
+    /// An *accepted* whose dedupe key is live already is dropped: its request was answered 503 and came again.
+    fn accept(&mut self, at: i64, placed: &Placed) -> Result<(), IndexError> {
+        if let Some((key, _)) = &placed.key
+            && let Some(live) = self.get::<KeyRow>(&rows::key(rows::KEY, &[key]))?
+            && live.expires > at
+        {
+            return Ok(());
+        }
+        if self.has(&rows::event_key(placed.id))? {
+            return Ok(());
+        }
+        self.place(placed)
+    }
+
+    fn carry(&mut self, placed: &Placed) -> Result<(), IndexError> {
+        for (id, row) in &placed.deliveries {
+            let known = self.get::<DeliveryRow>(&rows::delivery_key(*id))?;
+            if known.is_some_and(|known| known.revision > row.revision) {
+                return Ok(());
+            }
+        }
+        self.remove_event(placed.id)?;
+        self.place(placed)
+    }
+
+    fn place(&mut self, placed: &Placed) -> Result<(), IndexError> {
+        let segment = placed.event.at.segment;
+        self.count_segment(segment, |row| {
+            row.events = row.events.saturating_add(1);
+            row.newest = row.newest.max(placed.event.received_at);
+        })?;
+        let (event, lots) = placed.event.clone().split();
+        self.put(rows::event_key(placed.id), &event)?;
+        for (number, lot) in lots.iter().enumerate() {
+            self.put(rows::more_key(placed.id, number), lot)?;
+        }
+        self.put(rows::placed_key(segment, placed.id), &())?;
+        for (id, row) in &placed.deliveries {
+            self.set_delivery(*id, None, Some(row.clone()))?;
+        }
+        if let Some((key, row)) = &placed.key {
+            self.remove_key(key)?;
+            self.put(rows::key(rows::KEY, &[key]), row)?;
+            self.put(rows::expiry_key(row.expires, key), &())?;
+        }
+        Ok(())
+    }
+
+    /// Takes out an event and its deliveries; its dedupe key stays until it expires.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn remove_event(&mut self, id: EventId) -> Result<(), IndexError> {
+        let Some(event) = self.get::<IndexedEvent>(&rows::event_key(id))? else {
+            return Ok(());
+        };
+        let mut deliveries = event.deliveries;
+        let mut number = 0;
+        let mut left = event.more as usize;
+        while left > 0 {
+            let key = rows::more_key(id, number);
+            let lot: Vec<DeliveryId> = self.get(&key)?.unwrap_or_default();
+            self.remove(key)?;
+            left = left.saturating_sub(lot.len().max(1));
+            deliveries.extend(lot);
+            number = number.saturating_add(1);
+        }
+        for delivery in deliveries {
+            let old = self.get::<DeliveryRow>(&rows::delivery_key(delivery))?;
+            self.set_delivery(delivery, old, None)?;
+        }
+        self.remove(rows::event_key(id))?;
+        self.remove(rows::placed_key(event.at.segment, id))?;
+        self.count_segment(event.at.segment, |row| {
+            row.events = row.events.saturating_sub(1);
+        })
+    }
+
+    /// Takes out a segment's counts.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn remove_segment(&mut self, segment: u64) -> Result<(), IndexError> {
+        self.remove(rows::segment_key(segment))
+    }
+
+    /// Takes out a dedupe key.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn remove_key(&mut self, key: &[u8; 32]) -> Result<(), IndexError> {
+        let at = rows::key(rows::KEY, &[key]);
+        if let Some(row) = self.get::<KeyRow>(&at)? {
+            self.remove(at)?;
+            self.remove(rows::expiry_key(row.expires, key))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces a delivery's rows, with all that is derived from them.
+    fn set_delivery(
+        &mut self,
+        id: DeliveryId,
+        old: Option<DeliveryRow>,
+        new: Option<DeliveryRow>,
+    ) -> Result<(), IndexError> {
+        if let Some(row) = &old {
+            for key in derived(row, id) {
+                self.remove(key)?;
+            }
+            self.count(row, false)?;
+        }
+        match &new {
+            Some(row) => {
+                for key in derived(row, id) {
+                    self.put(key, &())?;
+                }
+                self.count(row, true)?;
+                self.put(rows::delivery_key(id), row)
+            }
+            None => self.remove(rows::delivery_key(id)),
+        }
+    }
+
+    fn count(&mut self, row: &DeliveryRow, add: bool) -> Result<(), IndexError> {
+        let open = u64::from(row.state.is_open());
+        self.count_segment(row.event_at.segment, |counts| {
+            if add {
+                counts.deliveries = counts.deliveries.saturating_add(1);
+                counts.open = counts.open.saturating_add(open);
+            } else {
+                counts.deliveries = counts.deliveries.saturating_sub(1);
+                counts.open = counts.open.saturating_sub(open);
+            }
+        })?;
+        if open == 1 {
+            let key = target_key(&row.target);
+            let mut counts: TargetRow = self.get(&key)?.unwrap_or_default();
+            counts.count(row.state, add);
+            if counts == TargetRow::default() {
+                self.remove(key)?;
+            } else {
+                self.put(key, &counts)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count_segment(
+        &mut self,
+        segment: u64,
+        change: impl FnOnce(&mut SegmentRow),
+    ) -> Result<(), IndexError> {
+        let key = rows::segment_key(segment);
+        let mut row: SegmentRow = self.get(&key)?.unwrap_or_default();
+        change(&mut row);
+        self.put(key, &row)
+    }
+
+    fn has(&mut self, key: &[u8]) -> Result<bool, IndexError> {
+        Ok(self.staged(key.to_vec())?.new.is_some())
+    }
+
+    fn get<T: DeserializeOwned>(&mut self, key: &[u8]) -> Result<Option<T>, IndexError> {
+        let staged = self.staged(key.to_vec())?;
+        match &staged.new {
+            Some(value) => Ok(Some(postcard::from_bytes(value)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), IndexError> {
+        let value = postcard::to_stdvec(value)?;
+        self.staged(key)?.new = Some(value);
+        Ok(())
+    }
+
+    fn remove(&mut self, key: Vec<u8>) -> Result<(), IndexError> {
+        self.staged(key)?.new = None;
+        Ok(())
+    }
+
+    fn staged(&mut self, key: Vec<u8>) -> Result<&mut Staged, IndexError> {
+        use std::collections::btree_map::Entry;
+        match self.staged.entry(key) {
+            Entry::Occupied(known) => Ok(known.into_mut()),
+            Entry::Vacant(free) => {
+                let old = self.index.db.get(free.key())?;
+                let new = old.as_ref().map(|value| value.to_vec());
+                Ok(free.insert(Staged { old, new }))
+            }
+        }
+    }
+
+    /// Writes everything as one batch; gives the new meta row.
+    pub(super) fn commit(self) -> Result<MetaRow, IndexError> {
+        let mut batch = sled::Batch::default();
+        let mut meta = self.meta;
+        for (key, staged) in self.staged {
+            if staged.old.as_deref() == staged.new.as_deref() {
+                continue;
+            }
+            if let Some(old) = &staged.old {
+                count_row(&mut meta, &key, old, false);
+            }
+            match staged.new {
+                Some(new) => {
+                    count_row(&mut meta, &key, &new, true);
+                    batch.insert(key, new);
+                }
+                None => batch.remove(key),
+            }
+        }
+        batch.insert(META, postcard::to_stdvec(&meta)?);
+        self.index.db.apply_batch(batch)?;
+        Ok(meta)
+    }
+}
+
+/// The key of a target's counts.
+#[must_use]
+pub fn target_key(target: &TargetName) -> Vec<u8> {
+    rows::key(rows::TARGET, &[target.as_str().as_bytes()])
+}
+
+/// The rows that a delivery has in other orders.
+fn derived(row: &DeliveryRow, id: DeliveryId) -> Vec<Vec<u8>> {
+    use super::super::record::StoredState;
+    match row.state {
+        StoredState::Pending(due) => vec![
+            rows::timed_key(DUE, &row.target, due, id),
+            rows::timed_key(AGE, &row.target, row.started_at, id),
+        ],
+        StoredState::Dead(_, code) => vec![rows::dead_key(&row.target, code, id)],
+        StoredState::Delivered(_) | StoredState::Discarded(_) => Vec::new(),
+    }
+}
+
+/// Counts a row in or out. The fingerprint does not depend on the order.
+pub fn count_row(meta: &mut MetaRow, key: &[u8], value: &[u8], add: bool) {
+    let bytes = key.len().saturating_add(value.len()) as u64;
+    let hash = hash_row(key, value);
+    if add {
+        meta.rows = meta.rows.saturating_add(1);
+        meta.bytes = meta.bytes.saturating_add(bytes);
+        meta.fingerprint = meta.fingerprint.wrapping_add(hash);
+    } else {
+        meta.rows = meta.rows.saturating_sub(1);
+        meta.bytes = meta.bytes.saturating_sub(bytes);
+        meta.fingerprint = meta.fingerprint.wrapping_sub(hash);
+    }
+}
+
+fn hash_row(key: &[u8], value: &[u8]) -> u128 {
+    let mut hash = Sha256::new();
+    hash.update((key.len() as u64).to_be_bytes());
+    hash.update(key);
+    hash.update(value);
+    let digest: [u8; 32] = hash.finalize().into();
+    digest
+        .first_chunk::<16>()
+        .map_or(0, |half| u128::from_be_bytes(*half))
+}

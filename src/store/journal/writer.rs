@@ -1,0 +1,469 @@
+//! The one thread that writes: takes what waits, writes it with one call, syncs once, and tells
+//! everybody in order. What arrives during a sync is the next group.
+//!
+//! After any failed write or sync the segment is never touched again: all that were not synced fail, and
+//! writing goes on in a fresh segment whose header states where the failed one ends. If no fresh one can be
+//! made, everything fails until one can; that is tried again now and then.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::disk::{Disk, Output};
+use super::format::{self, RECORD_EXTRA, SEGMENT_HEADER, SegmentHeader};
+use super::segments::{Segment, Segments, lock, path_of};
+use super::{Appended, Done, Entry, JournalError, Options, Position, io_error};
+use crate::metrics::Metrics;
+
+/// Most entries in one group; bounds how long the first of them waits for the encoding of the last.
+const GROUP_ENTRIES: usize = 4096;
+
+/// How often a stopped writer tries to make a fresh segment: soon after room was made, but without
+/// hammering on a broken disk.
+pub(in crate::store) const REOPEN_EVERY: Duration = Duration::from_secs(1);
+
+/// What waits to be written, and whether anything is taken.
+pub(super) struct Queue {
+    inner: Mutex<Waiting>,
+    wake: Condvar,
+    limit: usize,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: VecDeque<Entry>,
+    closed: bool,
+    /// Why nothing can be written now.
+    trouble: Option<String>,
+}
+
+impl Queue {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            inner: Mutex::new(Waiting::default()),
+            wake: Condvar::new(),
+            limit,
+        }
+    }
+
+    /// Hands an entry to the writer, or refuses it through its `done`.
+    pub(super) fn push(&self, entry: Entry) {
+        let mut waiting = lock(&self.inner);
+        let refusal = if waiting.closed {
+            waiting.stopped()
+        } else if waiting.entries.len() >= self.limit {
+            JournalError::Busy
+        } else {
+            waiting.entries.push_back(entry);
+            if waiting.entries.len() == 1 {
+                self.wake.notify_one();
+            }
+            return;
+        };
+        drop(waiting);
+        (entry.done)(Err(refusal));
+    }
+
+    pub(super) fn health(&self) -> Result<(), JournalError> {
+        let waiting = lock(&self.inner);
+        if waiting.closed || waiting.trouble.is_some() {
+            return Err(waiting.stopped());
+        }
+        Ok(())
+    }
+
+    /// Nothing more is taken; the writer ends once it has written what waits.
+    pub(super) fn close(&self) {
+        lock(&self.inner).closed = true;
+        self.wake.notify_one();
+    }
+
+    fn set_trouble(&self, trouble: Option<String>) {
+        lock(&self.inner).trouble = trouble;
+    }
+}
+
+impl Waiting {
+    fn stopped(&self) -> JournalError {
+        let why = self.trouble.as_deref().unwrap_or("it is closed");
+        JournalError::Stopped(why.to_owned())
+    }
+}
+
+/// Whatever ends the writer's thread: nobody waits for it in vain.
+struct Ending(Arc<Queue>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.0.inner);
+        if std::thread::panicking() {
+            waiting.trouble = Some("the writer's thread has panicked".to_owned());
+        }
+        waiting.closed = true;
+        let left = std::mem::take(&mut waiting.entries);
+        let why = waiting.stopped();
+        drop(waiting);
+        for entry in left {
+            (entry.done)(Err(why.clone()));
+        }
+    }
+}
+
+/// What to do next.
+enum Work {
+    /// `group` holds entries.
+    Write,
+    /// Records that nobody waits for are due to be synced.
+    Sync,
+    /// It is time to try a fresh segment.
+    Reopen,
+    /// All is written and no more will come.
+    End,
+}
+
+/// The writer; lives on its thread.
+pub(super) struct Writer {
+    queue: Arc<Queue>,
+    segments: Arc<Segments>,
+    disk: Arc<dyn Disk>,
+    options: Options,
+    metrics: Arc<Metrics>,
+    reopen_every: Duration,
+    /// `None` while no segment can be written.
+    current: Option<Current>,
+    next_segment: u64,
+    next_sequence: u64,
+    /// The newest segment and where its valid bytes end.
+    previous: (u64, u64),
+    /// Taken from the queue, not encoded yet.
+    group: Vec<Entry>,
+    /// The bytes of a group; kept for the next one.
+    buffer: Vec<u8>,
+    /// Written but not synced.
+    unsynced: Vec<(Done, Appended)>,
+    /// When the first of them was written.
+    unsynced_since: Option<Instant>,
+    last_try: Instant,
+}
+
+/// The segment that is being written.
+struct Current {
+    number: u64,
+    path: PathBuf,
+    mark: u32,
+    output: Box<dyn Output>,
+    written: u64,
+    synced: u64,
+}
+
+/// Where a writer takes up.
+pub(super) struct Start {
+    pub next_segment: u64,
+    pub next_sequence: u64,
+    pub previous: (u64, u64),
+    pub reopen_every: Duration,
+}
+
+impl Writer {
+    /// A writer that has made its first segment.
+    pub(super) fn start(
+        queue: Arc<Queue>,
+        segments: Arc<Segments>,
+        disk: Arc<dyn Disk>,
+        options: Options,
+        metrics: Arc<Metrics>,
+        start: &Start,
+    ) -> Result<Self, JournalError> {
+        let mut writer = Self {
+            queue,
+            segments,
+            disk,
+            options,
+            metrics,
+            reopen_every: start.reopen_every,
+            current: None,
+            next_segment: start.next_segment,
+            next_sequence: start.next_sequence,
+            previous: start.previous,
+            group: Vec::new(),
+            buffer: Vec::new(),
+            unsynced: Vec::new(),
+            unsynced_since: None,
+            last_try: Instant::now(),
+        };
+        writer.begin_segment()?;
+        Ok(writer)
+    }
+
+    /// Writes until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let _ending = Ending(Arc::clone(&self.queue));
+        loop {
+            match self.next_work() {
+                Work::Write => self.write_group(),
+                Work::Sync => self.sync(),
+                Work::Reopen => {
+                    // a failure is in `health`
+                    let _ = self.begin_segment();
+                }
+                Work::End => return self.sync(),
+            }
+        }
+    }
+
+    /// Waits for something to do.
+    fn next_work(&mut self) -> Work {
+        let limit = self.options.group_bytes.min(self.room());
+        let deadline = if self.current.is_none() {
+            Some((self.last_try + self.reopen_every, Work::Reopen))
+        } else {
+            self.unsynced_since
+                .map(|since| (since + self.options.lazy_sync, Work::Sync))
+        };
+        let mut waiting = lock(&self.queue.inner);
+        loop {
+            if !waiting.entries.is_empty() {
+                take_group(&mut waiting.entries, &mut self.group, limit);
+                return Work::Write;
+            }
+            if waiting.closed {
+                return Work::End;
+            }
+            waiting = match &deadline {
+                None => self
+                    .queue
+                    .wake
+                    .wait(waiting)
+                    .unwrap_or_else(PoisonError::into_inner),
+                Some((at, _)) => {
+                    let left = at.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        break;
+                    }
+                    self.queue
+                        .wake
+                        .wait_timeout(waiting, left)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+            };
+        }
+        deadline.map_or(Work::Sync, |(_, work)| work)
+    }
+
+    /// Bytes that fit into the segment.
+    fn room(&self) -> usize {
+        let written = self.current.as_ref().map_or(0, |current| current.written);
+        let left = self.options.segment_bytes.saturating_sub(written);
+        usize::try_from(left).unwrap_or(usize::MAX)
+    }
+
+    fn write_group(&mut self) {
+        let bytes: usize = self.group.iter().map(size_of_entry).sum();
+        if let Err(error) = self.make_ready(bytes) {
+            for entry in self.group.drain(..) {
+                (entry.done)(Err(error.clone()));
+            }
+            return;
+        }
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let mut urgent = false;
+        self.buffer.clear();
+        for entry in self.group.drain(..) {
+            let begin = self.buffer.len();
+            let sequence = self.next_sequence;
+            self.next_sequence += 1;
+            format::encode_record(
+                &mut self.buffer,
+                current.mark,
+                entry.version,
+                entry.kind as u8,
+                sequence,
+                &entry.payload,
+            );
+            let appended = Appended {
+                position: Position {
+                    segment: current.number,
+                    offset: current.written + begin as u64,
+                },
+                sequence,
+                bytes: (self.buffer.len() - begin) as u64,
+            };
+            urgent |= entry.urgent;
+            self.unsynced.push((entry.done, appended));
+        }
+        let result = current.output.append(&self.buffer);
+        match result {
+            Ok(()) => current.written += self.buffer.len() as u64,
+            Err(error) => {
+                let error = io_error("write to", &current.path, error);
+                return self.fail(&error);
+            }
+        }
+        if self.buffer.capacity() > 4 * self.options.group_bytes {
+            self.buffer = Vec::new();
+        }
+        let since = *self.unsynced_since.get_or_insert_with(Instant::now);
+        if urgent || since.elapsed() >= self.options.lazy_sync {
+            self.sync();
+        }
+    }
+
+    /// Makes sure that there is a segment which takes `bytes` more.
+    fn make_ready(&mut self, bytes: usize) -> Result<(), JournalError> {
+        if let Some(current) = &self.current {
+            let holds_records = current.written > SEGMENT_HEADER as u64;
+            if !holds_records || bytes <= self.room() {
+                return Ok(());
+            }
+            self.sync();
+            let Some(full) = self.current.take() else {
+                return self.queue.health();
+            };
+            if full.written == SEGMENT_HEADER as u64 {
+                // that sync has failed, and this is the fresh one
+                self.current = Some(full);
+                return Ok(());
+            }
+            self.previous = (full.number, full.synced);
+            return self.begin_segment();
+        }
+        if self.last_try.elapsed() < self.reopen_every {
+            return self.queue.health();
+        }
+        self.begin_segment()
+    }
+
+    /// Syncs what is written and tells those who wait for it.
+    fn sync(&mut self) {
+        self.unsynced_since = None;
+        if self.unsynced.is_empty() {
+            return;
+        }
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        let began = Instant::now();
+        if let Err(error) = current.output.sync() {
+            let error = io_error("sync", &current.path, error);
+            return self.fail(&error);
+        }
+        self.metrics.store_synced(began.elapsed());
+        current.synced = current.written;
+        self.segments
+            .grown(current.number, current.written, current.synced);
+        for (done, appended) in self.unsynced.drain(..) {
+            done(Ok(appended));
+        }
+    }
+
+    /// Gives the segment up, goes on in a fresh one if there can be one, and tells those who waited.
+    fn fail(&mut self, error: &JournalError) {
+        tracing::error!(error = %describe(error), "the journal could not be written");
+        self.unsynced_since = None;
+        if let Some(failed) = self.current.take() {
+            self.previous = (failed.number, failed.synced);
+            self.segments
+                .grown(failed.number, failed.written, failed.synced);
+        }
+        // a failure is in `health`
+        let _ = self.begin_segment();
+        for (done, _) in self.unsynced.drain(..) {
+            done(Err(error.clone()));
+        }
+    }
+
+    /// Makes a fresh segment, durable with its name, and notes whether that went well.
+    fn begin_segment(&mut self) -> Result<(), JournalError> {
+        self.last_try = Instant::now();
+        let was_well = self.queue.health().is_ok();
+        let number = self.next_segment;
+        self.next_segment += 1;
+        match self.make_segment(number) {
+            Ok(current) => {
+                let segment = Segment {
+                    mark: Some(current.mark),
+                    begin: current.written,
+                    after: self.next_sequence.saturating_sub(1),
+                    written: current.written,
+                    synced: current.synced,
+                    damaged: Vec::new(),
+                };
+                self.segments.add(number, segment);
+                self.current = Some(current);
+                self.queue.set_trouble(None);
+                Ok(())
+            }
+            Err(error) => {
+                let why = describe(&error);
+                if was_well {
+                    tracing::error!(error = %why, "the journal takes nothing until it can begin a segment");
+                }
+                self.queue.set_trouble(Some(why));
+                Err(error)
+            }
+        }
+    }
+
+    fn make_segment(&self, number: u64) -> Result<Current, JournalError> {
+        let folder = self.segments.folder();
+        let path = path_of(folder, number);
+        let header = SegmentHeader {
+            segment: number,
+            first_sequence: self.next_sequence,
+            mark: fastrand::u32(..),
+            previous: self.previous.0,
+            previous_end: self.previous.1,
+        };
+        let mut output = self
+            .disk
+            .create(&path)
+            .map_err(|error| io_error("make", &path, error))?;
+        let written = output
+            .append(&header.encode())
+            .and_then(|()| output.sync())
+            .and_then(|()| self.disk.sync_folder(folder));
+        if let Err(error) = written {
+            // nothing is in it; if it stays, the next life removes it
+            let _ = std::fs::remove_file(&path);
+            return Err(io_error("begin", &path, error));
+        }
+        let written = SEGMENT_HEADER as u64;
+        Ok(Current {
+            number,
+            path,
+            mark: header.mark,
+            output,
+            written,
+            synced: written,
+        })
+    }
+}
+
+/// Moves entries over until `limit` bytes or [`GROUP_ENTRIES`] are reached; always at least one.
+fn take_group(waiting: &mut VecDeque<Entry>, group: &mut Vec<Entry>, limit: usize) {
+    let mut bytes = 0;
+    while group.len() < GROUP_ENTRIES
+        && let Some(next) = waiting.pop_front_if(|next| {
+            bytes += size_of_entry(next);
+            group.is_empty() || bytes <= limit
+        })
+    {
+        group.push(next);
+    }
+}
+
+fn size_of_entry(entry: &Entry) -> usize {
+    entry.payload.len() + RECORD_EXTRA
+}
+
+/// An error with its cause in one line.
+fn describe(error: &JournalError) -> String {
+    match error {
+        JournalError::Io { source, .. } => format!("{error}: {source}"),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,348 @@
+//! What changes a delivery after its admission: settlements, and an operator's revive and discard.
+//!
+//! A settlement counts in memory at once and is on disk soon after. If the journal refuses its record, the
+//! outcome stands in memory, the record is written again when the journal takes it (the fold thread sees to that),
+//! and with many such outcomes nothing more is claimed. A crash before that repeats the attempt.
+//! An operator's change counts once it is on disk; meanwhile the delivery is not given out and who had it is fenced.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+
+use super::index::change::{Change, What};
+use super::index::rows::Place;
+use super::journal::{Appended, Entry, JournalError};
+use super::local::Inner;
+use super::overlay::{Entry as Known, Phase};
+use super::record::{self, Attempted, Content, Moved, Raw, StoredState};
+use super::{Lease, Settled, Settlement, StoreError};
+use crate::delivery::{Delivery, Next, State};
+use crate::id::DeliveryId;
+
+/// How an operator's change ends.
+type Changed = Result<Delivery, StoreError>;
+
+/// What an operator wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    Revive,
+    Discard,
+}
+
+impl Inner {
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        lease: Lease,
+        settlement: Settlement,
+    ) -> Result<Settled, StoreError> {
+        let id = lease.delivery;
+        let now = self.now();
+        let _order = self.order();
+        let attempted = {
+            let mut state = self.state();
+            if state.phase == Phase::Closed {
+                state.usable()?;
+            }
+            let entry = match state.entries.get_mut(&id) {
+                Some(entry) if entry.lease == Some(lease.token) => entry,
+                _ => return Ok(Settled::Fenced),
+            };
+            let next = match settlement.next {
+                Next::Done => StoredState::Delivered(now),
+                Next::RetryAt(due) => StoredState::Pending(record::millis(due)),
+                Next::Bury(reason) => StoredState::Dead(now, record::reason_code(reason)),
+            };
+            let moved = Moved {
+                delivery: *id.as_bytes(),
+                revision: entry.row.revision.saturating_add(1),
+                state: next,
+                attempts: entry.row.attempts.saturating_add(1),
+                started_at: entry.row.started_at,
+            };
+            if entry.body.is_none() {
+                entry.body = settlement.frozen;
+            }
+            entry.lease = None;
+            entry.writing = entry.writing.saturating_add(1);
+            entry.fresh.push((moved.revision, settlement.attempt));
+            state.set_state(id, &moved);
+            let Some(entry) = state.entries.get(&id) else {
+                return Ok(Settled::Fenced);
+            };
+            let attempted = attempted(entry, moved);
+            if matches!(next, StoredState::Pending(_)) {
+                state.notify(&entry.row.target);
+            }
+            attempted
+        };
+        if let Some(attempted) = attempted {
+            self.append_attempted(attempted);
+        }
+        Ok(Settled::Recorded)
+    }
+
+    fn append_attempted(self: &Arc<Self>, attempted: Attempted) {
+        let moved = attempted.moved.clone();
+        let frozen = attempted.frozen.is_some();
+        let inner = Arc::clone(self);
+        self.append(Content::Attempted(attempted), false, move |result| {
+            inner.attempt_ended(moved, frozen, result);
+        });
+    }
+
+    fn attempt_ended(&self, moved: Moved, frozen: bool, result: Result<Appended, JournalError>) {
+        let id = DeliveryId::from_bytes(moved.delivery);
+        let mut state = self.state();
+        let appended = match result {
+            Ok(appended) => appended,
+            Err(error) => {
+                tracing::warn!(delivery = %id, %error, "an outcome is not recorded yet");
+                state.refused.push((id, moved.revision));
+                return;
+            }
+        };
+        self.space.written(0, appended.bytes);
+        let at = Place::from(appended.position);
+        if let Some(entry) = state.entries.get_mut(&id) {
+            entry.writing = entry.writing.saturating_sub(1);
+            entry.unfolded = entry.unfolded.saturating_add(1);
+            entry
+                .fresh
+                .retain(|(revision, _)| *revision != moved.revision);
+            entry.row.logged(at);
+            if frozen {
+                entry.row.frozen = Some(at);
+            }
+            if frozen || !entry.row.state.is_open() {
+                entry.body = None;
+            }
+        }
+        state.queue(Change {
+            at,
+            sequence: appended.sequence,
+            what: What::Moved {
+                moved,
+                attempt: true,
+                frozen,
+            },
+        });
+        drop(state);
+        self.work.notify_all();
+    }
+
+    /// Writes the records again that were refused, as far as nothing newer was written.
+    pub(super) fn record_refused(self: &Arc<Self>) {
+        let refused = {
+            let mut state = self.state();
+            if state.phase != Phase::Ready || self.journal.health().is_err() {
+                return;
+            }
+            std::mem::take(&mut state.refused)
+        };
+        for (id, revision) in refused {
+            let _order = self.order();
+            let again = {
+                let mut state = self.state();
+                let Some(entry) = state.entries.get_mut(&id) else {
+                    continue;
+                };
+                if entry.changing {
+                    state.refused.push((id, revision));
+                    continue;
+                }
+                if entry.row.revision != revision {
+                    entry.writing = entry.writing.saturating_sub(1);
+                    entry.fresh.retain(|(fresh, _)| *fresh != revision);
+                    continue;
+                }
+                attempted(entry, current(entry, id))
+            };
+            if let Some(again) = again {
+                self.append_attempted(again);
+            }
+        }
+    }
+
+    pub(super) async fn revive(self: &Arc<Self>, id: DeliveryId) -> Changed {
+        self.change(id, Wanted::Revive).await
+    }
+
+    pub(super) async fn discard(self: &Arc<Self>, id: DeliveryId) -> Changed {
+        self.change(id, Wanted::Discard).await
+    }
+
+    async fn change(self: &Arc<Self>, id: DeliveryId, wanted: Wanted) -> Changed {
+        let stopped = |_| StoreError::Unavailable("stopped".to_owned());
+        self.begin_change(id, wanted)?.await.map_err(stopped)?
+    }
+
+    /// Appends an operator's change; what it gives ends when that is on disk.
+    pub(super) fn begin_change(
+        self: &Arc<Self>,
+        id: DeliveryId,
+        wanted: Wanted,
+    ) -> Result<oneshot::Receiver<Changed>, StoreError> {
+        let now = self.now();
+        let _order = self.order();
+        let moved = {
+            let gate = self.gate();
+            let row = gate.index()?.delivery(id)?;
+            let mut state = self.state();
+            state.usable()?;
+            if let Some(row) = row {
+                state.load(id, row);
+            }
+            let cleaning = state.cleaning;
+            let entry = state.entries.get_mut(&id).ok_or(StoreError::NotFound)?;
+            match decide(entry, id, wanted, now, cleaning) {
+                Ok(moved) => {
+                    entry.changing = true;
+                    entry.lease = None;
+                    entry.writing = entry.writing.saturating_add(1);
+                    state.arrange(id);
+                    moved
+                }
+                Err(error) => {
+                    state.retire(id);
+                    return Err(error);
+                }
+            }
+        };
+        let (answer, receiver) = oneshot::channel();
+        let content = match wanted {
+            Wanted::Revive => Content::Revived(moved.clone()),
+            Wanted::Discard => Content::Discarded(moved.clone()),
+        };
+        let inner = Arc::clone(self);
+        self.append(content, true, move |result| {
+            // nobody may be waiting any more; the change counts all the same
+            let _ = answer.send(inner.change_ended(moved, result));
+        });
+        Ok(receiver)
+    }
+
+    fn change_ended(&self, moved: Moved, result: Result<Appended, JournalError>) -> Changed {
+        let id = DeliveryId::from_bytes(moved.delivery);
+        let mut state = self.state();
+        if let Some(entry) = state.entries.get_mut(&id) {
+            entry.changing = false;
+            entry.writing = entry.writing.saturating_sub(1);
+        }
+        let appended = match result {
+            Ok(appended) => appended,
+            Err(error) => {
+                state.arrange(id);
+                let target = state.entries.get(&id).map(|entry| entry.row.target.clone());
+                if let Some(target) = target {
+                    state.notify(&target);
+                }
+                state.retire(id);
+                return Err(error.into());
+            }
+        };
+        self.space.written(0, appended.bytes);
+        state.set_state(id, &moved);
+        let entry = state.entries.get_mut(&id).ok_or(StoreError::NotFound)?;
+        entry.unfolded = entry.unfolded.saturating_add(1);
+        entry.held_until = None;
+        let delivery = entry.row.delivery(id);
+        state.arrange(id);
+        state.notify(&delivery.target);
+        state.queue(Change {
+            at: appended.position.into(),
+            sequence: appended.sequence,
+            what: What::Moved {
+                moved,
+                attempt: false,
+                frozen: false,
+            },
+        });
+        drop(state);
+        self.work.notify_all();
+        Ok(delivery)
+    }
+
+    /// Encodes and appends. `state` must not be held.
+    pub(super) fn append(
+        &self,
+        content: Content,
+        urgent: bool,
+        done: impl FnOnce(Result<Appended, JournalError>) + Send + 'static,
+    ) {
+        match content.encode() {
+            Ok(payload) => self.journal.append(Entry {
+                version: record::VERSION,
+                kind: content.kind(),
+                payload,
+                urgent,
+                done: Box::new(done),
+            }),
+            Err(error) => done(Err(JournalError::Stopped(error.to_string()))),
+        }
+    }
+}
+
+/// What an operator's change makes of a delivery.
+fn decide(
+    entry: &Known,
+    id: DeliveryId,
+    wanted: Wanted,
+    now: i64,
+    cleaning: Option<u64>,
+) -> Result<Moved, StoreError> {
+    if entry.changing {
+        return Err(StoreError::Unavailable(
+            "another change of this delivery is being written".to_owned(),
+        ));
+    }
+    let state = entry.row.state;
+    let mut moved = current(entry, id);
+    moved.revision = moved.revision.saturating_add(1);
+    match (wanted, state) {
+        (Wanted::Revive, StoredState::Pending(_)) => moved.state = StoredState::Pending(now),
+        (Wanted::Revive, _) => {
+            if !state.is_open() && cleaning == Some(entry.row.event_at.segment) {
+                return Err(StoreError::Unavailable(
+                    "the delivery's part of the journal is being cleaned".to_owned(),
+                ));
+            }
+            moved.state = StoredState::Pending(now);
+            moved.attempts = 0;
+            moved.started_at = now;
+        }
+        (Wanted::Discard, open) if open.is_open() => moved.state = StoredState::Discarded(now),
+        (Wanted::Discard, state) => {
+            return Err(StoreError::WrongState {
+                state: State::from(state).kind().as_str(),
+                wanted: "discarded",
+            });
+        }
+    }
+    Ok(moved)
+}
+
+/// A delivery as it stands in memory.
+fn current(entry: &Known, id: DeliveryId) -> Moved {
+    Moved {
+        delivery: *id.as_bytes(),
+        revision: entry.row.revision,
+        state: entry.row.state,
+        attempts: entry.row.attempts,
+        started_at: entry.row.started_at,
+    }
+}
+
+/// The record of the attempt that made the delivery what it is. It holds the body if that is still needed and in
+/// no record yet.
+fn attempted(entry: &Known, moved: Moved) -> Option<Attempted> {
+    let mut fresh = entry.fresh.iter();
+    let (_, attempt) = fresh.find(|(revision, _)| *revision == moved.revision)?;
+    let needed = entry.row.frozen.is_none() && moved.state.is_open();
+    let frozen = entry.body.as_ref().filter(|_| needed);
+    Some(Attempted {
+        attempt: attempt.into(),
+        frozen: frozen.cloned().map(|body: Bytes| Raw(body)),
+        moved,
+    })
+}

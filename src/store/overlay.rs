@@ -1,0 +1,456 @@
+//! What the store knows beyond the index: changes that are not folded yet, what is in flight, and a
+//! window of each target's deliveries. Plain state; [`super::local`] keeps it under one mutex.
+//!
+//! Invariants:
+//! * Whatever differs from the index has an entry here; an entry goes only after the index holds it. So who
+//!   reads the index with the gate held and then asks here is never wrong.
+//! * Every pending delivery of a target is in `Lane::ready`, or claimed or being changed (and in `entries`), or stands in
+//!   the index at or after `Lane::next`. So nothing is forgotten, and the oldest is found without a scan.
+//! * A delivery is in `Lane::ready` if and only if it may be claimed.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, watch};
+
+use super::StoreError;
+use super::index::DueKey;
+use super::index::change::{Change, Placed, What};
+use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place, TargetRow};
+use super::record::{Moved, StoredState};
+use crate::delivery::Attempt;
+use crate::event::Event;
+use crate::id::{DeliveryId, EventId, TargetName};
+
+/// A parsed body takes a multiple of its bytes; so many times they count as memory.
+const PARSED_FACTOR: usize = 4;
+
+/// What an event takes besides its body, roughly.
+const EVENT_BASE: usize = 1024;
+
+/// From where on a target's rows in the index are not in memory, at first: all of them.
+fn from_start() -> DueKey {
+    (i64::MIN, DeliveryId::from_bytes([0; 16]))
+}
+
+/// How an admission ended; `None` while it has not.
+pub type Answer = Option<Result<EventId, StoreError>>;
+
+/// Whether the store can be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Not yet; why.
+    Starting(&'static str),
+    /// Yes.
+    Ready,
+    /// Not before a restart; why.
+    Failed(String),
+    /// It was closed.
+    Closed,
+}
+
+/// A delivery in memory.
+#[derive(Debug)]
+pub struct Entry {
+    /// How it stands; may be ahead of the journal by records that are being written.
+    pub row: DeliveryRow,
+    /// Its event, where that was kept.
+    pub event: Option<Arc<Event>>,
+    /// Its frozen body, until a record holds it.
+    pub body: Option<Bytes>,
+    /// Attempts whose records are not on disk yet, by revision.
+    pub fresh: Vec<(u32, Attempt)>,
+    /// The token of who has it claimed.
+    pub lease: Option<u64>,
+    /// An operator's change is being written.
+    pub changing: bool,
+    /// Not to be claimed before this time whatever its state says (its event could not be read).
+    pub held_until: Option<i64>,
+    /// Records that are on disk but not in the index.
+    pub unfolded: u32,
+    /// Records on their way to the disk.
+    pub writing: u32,
+    /// Its key in [`Lane::ready`].
+    ready: Option<i64>,
+}
+
+impl Entry {
+    fn new(row: DeliveryRow) -> Self {
+        Self {
+            row,
+            event: None,
+            body: None,
+            fresh: Vec::new(),
+            lease: None,
+            changing: false,
+            held_until: None,
+            unfolded: 0,
+            writing: 0,
+            ready: None,
+        }
+    }
+
+    /// Whether the index and the journal say all there is to say.
+    fn is_settled(&self) -> bool {
+        self.unfolded == 0
+            && self.writing == 0
+            && self.lease.is_none()
+            && !self.changing
+            && self.held_until.is_none()
+    }
+}
+
+/// A dedupe key in memory.
+#[derive(Debug)]
+pub enum KeyEntry {
+    /// Its event is being written; twins wait for that.
+    Waiting(watch::Receiver<Answer>, [u8; 32]),
+    /// On disk but not in the index.
+    Live(KeyRow),
+}
+
+/// What is known of a target.
+#[derive(Debug)]
+pub struct Lane {
+    /// Deliveries that may be claimed once they are due.
+    pub ready: BTreeSet<DueKey>,
+    /// From here on the index may hold deliveries that are not in memory; `None`: it holds none.
+    pub next: Option<DueKey>,
+    /// Told when a claim may give more.
+    pub notify: Arc<Notify>,
+    /// Its counts.
+    pub counts: TargetRow,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            ready: BTreeSet::new(),
+            next: Some(from_start()),
+            notify: Arc::new(Notify::new()),
+            counts: TargetRow::default(),
+        }
+    }
+}
+
+/// Bounds of what is kept in memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Deliveries of a target that are kept ready.
+    pub window: usize,
+    /// Bytes of events that are kept with them, over all targets.
+    pub window_bytes: usize,
+}
+
+/// Everything in memory.
+pub struct Overlay {
+    /// Whether the store can be used.
+    pub phase: Phase,
+    /// Deliveries.
+    pub entries: BTreeMap<DeliveryId, Entry>,
+    /// Events that are not folded yet; they name all deliveries.
+    pub events: BTreeMap<EventId, IndexedEvent>,
+    /// Dedupe keys that are being written or not folded yet.
+    pub keys: HashMap<[u8; 32], KeyEntry>,
+    /// Targets.
+    pub lanes: HashMap<TargetName, Lane>,
+    /// Changes to be folded, in the order of the journal.
+    pub queue: VecDeque<Change>,
+    /// Changes that are not folded yet, those taken from the queue included.
+    pub unfolded: usize,
+    /// Their weight in bytes.
+    pub unfolded_bytes: usize,
+    /// Moves whose record was refused; to be written again.
+    pub refused: Vec<(DeliveryId, u32)>,
+    /// Rows of events in older segments are not there any more.
+    pub floor: u64,
+    /// The segment that is being cleaned: what is done in it stays so.
+    pub cleaning: Option<u64>,
+    /// The segment that was begun when the journal was opened; older ones are not written any more.
+    pub opened: u64,
+    /// Place and number of the last record that was queued.
+    pub queued: (Place, u64),
+    /// Number of the last record that was folded.
+    pub folded: u64,
+    /// Weight of the events that entries keep.
+    kept_bytes: usize,
+    next_token: u64,
+    bounds: Bounds,
+}
+
+impl Overlay {
+    /// Nothing.
+    #[must_use]
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            phase: Phase::Starting("opening"),
+            entries: BTreeMap::new(),
+            events: BTreeMap::new(),
+            keys: HashMap::new(),
+            lanes: HashMap::new(),
+            queue: VecDeque::new(),
+            unfolded: 0,
+            unfolded_bytes: 0,
+            refused: Vec::new(),
+            floor: 0,
+            cleaning: None,
+            opened: 0,
+            queued: (
+                Place {
+                    segment: 0,
+                    offset: 0,
+                },
+                0,
+            ),
+            folded: 0,
+            kept_bytes: 0,
+            next_token: 1,
+            bounds,
+        }
+    }
+
+    /// Whether the store can be used.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] with the reason.
+    pub fn usable(&self) -> Result<(), StoreError> {
+        match &self.phase {
+            Phase::Ready => Ok(()),
+            Phase::Starting(why) => Err(StoreError::Unavailable((*why).to_owned())),
+            Phase::Failed(why) => Err(StoreError::Unavailable(why.clone())),
+            Phase::Closed => Err(StoreError::Unavailable("closed".to_owned())),
+        }
+    }
+
+    /// A target's lane.
+    pub fn lane(&mut self, target: &TargetName) -> &mut Lane {
+        if !self.lanes.contains_key(target) {
+            self.lanes.insert(target.clone(), Lane::default());
+        }
+        self.lanes.entry(target.clone()).or_default()
+    }
+
+    /// Tells whoever claims for this target.
+    pub fn notify(&self, target: &TargetName) {
+        if let Some(lane) = self.lanes.get(target) {
+            lane.notify.notify_one();
+        }
+    }
+
+    /// A token that no claim has had.
+    pub fn token(&mut self) -> u64 {
+        let token = self.next_token;
+        self.next_token = token.wrapping_add(1);
+        token
+    }
+
+    /// Takes a row of the index into memory, unless something newer is there.
+    pub fn load(&mut self, id: DeliveryId, row: DeliveryRow) {
+        if row.event_at.segment >= self.floor && !self.entries.contains_key(&id) {
+            self.entries.insert(id, Entry::new(row));
+            self.arrange(id);
+        }
+    }
+
+    /// Puts a delivery in or out of [`Lane::ready`], as it may be claimed or not.
+    pub fn arrange(&mut self, id: DeliveryId) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let due = match entry.row.state {
+            StoredState::Pending(due) if entry.lease.is_none() && !entry.changing => {
+                Some(entry.held_until.map_or(due, |held| held.max(due)))
+            }
+            _ => None,
+        };
+        if entry.ready == due {
+            return;
+        }
+        let before = std::mem::replace(&mut entry.ready, due);
+        let target = entry.row.target.clone();
+        let lane = self.lane(&target);
+        if let Some(before) = before {
+            lane.ready.remove(&(before, id));
+        }
+        if let Some(due) = due {
+            lane.ready.insert((due, id));
+        }
+    }
+
+    /// Changes a delivery's state, in memory and in the counts.
+    pub fn set_state(&mut self, id: DeliveryId, moved: &Moved) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
+        };
+        let before = entry.row.state;
+        entry.row.state = moved.state;
+        entry.row.revision = moved.revision;
+        entry.row.attempts = moved.attempts;
+        entry.row.started_at = moved.started_at;
+        let target = entry.row.target.clone();
+        let lane = self.lane(&target);
+        lane.counts.count(before, false);
+        lane.counts.count(moved.state, true);
+        self.arrange(id);
+    }
+
+    /// Gives up the event that is kept with a delivery.
+    pub fn take_event(&mut self, id: DeliveryId) -> Option<Arc<Event>> {
+        let event = self.entries.get_mut(&id)?.event.take()?;
+        self.kept_bytes = self.kept_bytes.saturating_sub(weight(&event));
+        Some(event)
+    }
+
+    /// A record is on disk: it waits to be folded from here on.
+    pub fn queue(&mut self, change: Change) {
+        self.unfolded = self.unfolded.saturating_add(1);
+        self.unfolded_bytes = self.unfolded_bytes.saturating_add(change.what.weight());
+        self.queued = (change.at, change.sequence);
+        self.queue.push_back(change);
+    }
+
+    /// An accepted event is on disk.
+    pub fn accepted(&mut self, placed: &Placed, event: &Arc<Event>) {
+        self.events.insert(placed.id, placed.event.clone());
+        if let Some((key, row)) = &placed.key {
+            self.keys.insert(*key, KeyEntry::Live(*row));
+        }
+        for (id, row) in &placed.deliveries {
+            let mut entry = Entry::new(row.clone());
+            entry.unfolded = 1;
+            let pending = row.due().is_some();
+            let weight = weight(event);
+            let kept = self.kept_bytes.saturating_add(weight);
+            let lane = self.lane(&row.target);
+            lane.counts.count(row.state, true);
+            let wanted = pending && lane.ready.len() < self.bounds.window;
+            if wanted && kept <= self.bounds.window_bytes {
+                self.kept_bytes = kept;
+                entry.event = Some(Arc::clone(event));
+            }
+            self.entries.insert(*id, entry);
+            self.arrange(*id);
+            if pending {
+                self.notify(&row.target);
+            }
+        }
+    }
+
+    /// The index holds these changes now: entries that say nothing more go.
+    pub fn folded(&mut self, changes: &[Change]) {
+        for change in changes {
+            self.unfolded = self.unfolded.saturating_sub(1);
+            self.folded = change.sequence;
+            self.unfolded_bytes = self.unfolded_bytes.saturating_sub(change.what.weight());
+            match &change.what {
+                What::Accepted { placed, .. } => {
+                    self.events.remove(&placed.id);
+                    if let Some((key, row)) = &placed.key
+                        && let Some(KeyEntry::Live(live)) = self.keys.get(key)
+                        && live.event == row.event
+                    {
+                        self.keys.remove(key);
+                    }
+                    for (id, _) in &placed.deliveries {
+                        self.one_folded(*id);
+                    }
+                }
+                What::Moved { moved, .. } => {
+                    self.one_folded(DeliveryId::from_bytes(moved.delivery));
+                }
+                What::Carried(placed) => self.repoint(placed, change.at),
+            }
+        }
+    }
+
+    fn one_folded(&mut self, id: DeliveryId) {
+        if let Some(entry) = self.entries.get_mut(&id) {
+            entry.unfolded = entry.unfolded.saturating_sub(1);
+            self.retire(id);
+        }
+    }
+
+    /// What was carried is found in its new place from here on.
+    fn repoint(&mut self, placed: &Placed, at: Place) {
+        for (id, carried) in &placed.deliveries {
+            if let Some(entry) = self.entries.get_mut(id) {
+                let row = &mut entry.row;
+                row.event_at = row.event_at.max(at);
+                if row.frozen.is_none_or(|frozen| frozen < at) {
+                    row.frozen = carried.frozen;
+                }
+                row.log.retain(|logged| *logged > at);
+                row.log.splice(0..0, carried.log.iter().copied());
+            }
+        }
+    }
+
+    /// Lets an entry go if the index knows as much, unless it is in the window of its target.
+    pub fn retire(&mut self, id: DeliveryId) {
+        let Some(entry) = self.entries.get(&id) else {
+            return;
+        };
+        if !entry.is_settled() {
+            return;
+        }
+        if entry.row.due().is_some() {
+            let target = entry.row.target.clone();
+            let window = self.bounds.window;
+            let lane = self.lane(&target);
+            if lane.ready.len() <= window {
+                return;
+            }
+            // what is due last makes room, if it can; otherwise this one
+            let last = lane.ready.last().map(|(_, last)| *last);
+            let last_settled = last
+                .and_then(|last| self.entries.get(&last))
+                .is_some_and(Entry::is_settled);
+            match last {
+                Some(last) if last_settled => self.evict(last),
+                _ => self.evict(id),
+            }
+        } else {
+            self.evict(id);
+        }
+    }
+
+    /// Keeps no more than the window of a target, as far as its entries can go.
+    pub fn trim(&mut self, target: &TargetName) {
+        loop {
+            let window = self.bounds.window;
+            let lane = self.lane(target);
+            if lane.ready.len() <= window {
+                return;
+            }
+            let Some((_, last)) = lane.ready.last().copied() else {
+                return;
+            };
+            if !self.entries.get(&last).is_some_and(Entry::is_settled) {
+                return;
+            }
+            self.evict(last);
+        }
+    }
+
+    fn evict(&mut self, id: DeliveryId) {
+        self.take_event(id);
+        let Some(entry) = self.entries.remove(&id) else {
+            return;
+        };
+        let lane = self.lane(&entry.row.target);
+        if let Some(ready) = entry.ready {
+            lane.ready.remove(&(ready, id));
+        }
+        if let Some(due) = entry.row.due() {
+            let key = (due, id);
+            lane.next = Some(lane.next.map_or(key, |next| next.min(key)));
+        }
+    }
+}
+
+fn weight(event: &Event) -> usize {
+    let body = event.parts().body.len();
+    body.saturating_mul(PARSED_FACTOR)
+        .saturating_add(EVENT_BASE)
+}

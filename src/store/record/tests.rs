@@ -1,0 +1,196 @@
+//! Stored bytes are a contract: what was written once is read for ever.
+
+use std::path::PathBuf;
+
+use super::*;
+
+fn stored(state: StoredState) -> StoredDelivery {
+    StoredDelivery {
+        id: [2; 16],
+        route: "orders".parse().unwrap(),
+        target: "erp".parse().unwrap(),
+        revision: 3,
+        state,
+        attempts: 2,
+        started_at: 1_700_000_000_123,
+    }
+}
+
+fn event() -> StoredEvent {
+    StoredEvent {
+        id: [1; 16],
+        source: "wreno".parse().unwrap(),
+        message_id: Some("msg_1".to_owned()),
+        event_type: "order.paid".to_owned(),
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
+        received_at: 1_700_000_000_000,
+        hops: 1,
+        body: Raw(Bytes::from_static(b"{\"a\":1}\x00\xff")),
+    }
+}
+
+fn attempt(outcome: StoredOutcome) -> StoredAttempt {
+    StoredAttempt {
+        number: 2,
+        started_at: 1_700_000_001_000,
+        took: 250,
+        outcome,
+    }
+}
+
+fn moved(state: StoredState) -> Moved {
+    Moved {
+        delivery: [2; 16],
+        revision: 4,
+        state,
+        attempts: 3,
+        started_at: 1_700_000_000_123,
+    }
+}
+
+/// One of each kind, with every variant of state and outcome; these bytes are committed.
+fn samples() -> Vec<(&'static str, Content)> {
+    let key = StoredKey {
+        key: [7; 32],
+        body: [8; 32],
+        expires: 1_700_000_900_000,
+    };
+    vec![
+        (
+            "accepted",
+            Content::Accepted(Accepted {
+                at: 1_700_000_000_001,
+                event: event(),
+                deliveries: vec![
+                    stored(StoredState::Pending(1_700_000_000_123)),
+                    stored(StoredState::Dead(1_700_000_000_123, 1)),
+                ],
+                key: Some(key),
+            }),
+        ),
+        (
+            "attempted",
+            Content::Attempted(Attempted {
+                moved: moved(StoredState::Pending(1_700_000_005_000)),
+                attempt: attempt(StoredOutcome::Answered(503, Some(4000), "busy".to_owned())),
+                frozen: Some(Raw(Bytes::from_static(b"{\"b\":2}"))),
+            }),
+        ),
+        (
+            "attempted-done",
+            Content::Attempted(Attempted {
+                moved: moved(StoredState::Delivered(1_700_000_005_000)),
+                attempt: attempt(StoredOutcome::Answered(204, None, String::new())),
+                frozen: None,
+            }),
+        ),
+        ("revived", Content::Revived(moved(StoredState::Pending(5)))),
+        (
+            "discarded",
+            Content::Discarded(moved(StoredState::Discarded(6))),
+        ),
+        (
+            "carried",
+            Content::Carried(Carried {
+                event: event(),
+                deliveries: vec![CarriedDelivery {
+                    delivery: stored(StoredState::Dead(9, 6)),
+                    frozen: Some(Raw(Bytes::from_static(b"{}"))),
+                    log: vec![
+                        attempt(StoredOutcome::Failed(4, "timed out".to_owned())),
+                        attempt(StoredOutcome::Unsendable(3, "line 1".to_owned())),
+                    ],
+                }],
+                key: Some(key),
+            }),
+        ),
+    ]
+}
+
+fn fixture(name: &str) -> PathBuf {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.join("tests/cases/store")
+        .join(format!("v1-{name}.bin"))
+}
+
+/// With `BLESS_STORE_FIXTURES` set, missing files are written; existing ones never change.
+#[test]
+fn stored_bytes_of_version_1_are_still_read_and_written() {
+    for (name, content) in samples() {
+        let path = fixture(name);
+        let encoded = content.encode().unwrap();
+        if std::env::var_os("BLESS_STORE_FIXTURES").is_some() && !path.exists() {
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, &encoded).unwrap();
+        }
+        let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let read = Content::decode_payload(content.kind(), 1, &bytes).unwrap();
+        assert_eq!(read, content, "{name}");
+        assert_eq!(encoded, bytes, "{name}");
+    }
+}
+
+#[test]
+fn damaged_and_newer_payloads_are_refused() {
+    for (name, content) in samples() {
+        let bytes = content.encode().unwrap();
+        let short = bytes.get(..bytes.len() - 1).unwrap();
+        assert!(
+            Content::decode_payload(content.kind(), 1, short).is_err(),
+            "{name}"
+        );
+        assert!(
+            matches!(
+                Content::decode_payload(content.kind(), 2, &bytes),
+                Err(RecordError::Newer(2))
+            ),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn codes_go_both_ways() {
+    for (number, value) in REASONS {
+        assert_eq!(reason(reason_code(value)), value, "{number}");
+        assert_eq!(reason_code(value), number);
+    }
+    for (number, value) in FAILURES {
+        assert_eq!(
+            named(&FAILURES, code(&FAILURES, value)),
+            Some(value),
+            "{number}"
+        );
+    }
+}
+
+#[test]
+fn attempts_and_states_survive() {
+    let attempt = Attempt {
+        number: 4,
+        started_at: time(77),
+        took: Duration::from_millis(12),
+        outcome: Outcome::Failed {
+            failure: Failure::Tls,
+            detail: "no".to_owned(),
+        },
+    };
+    assert_eq!(Attempt::from(StoredAttempt::from(&attempt)), attempt);
+    for state in [
+        State::Pending { due: time(1) },
+        State::Delivered { at: time(2) },
+        State::Dead {
+            at: time(3),
+            reason: DeadReason::Gone,
+        },
+        State::Discarded { at: time(4) },
+    ] {
+        assert_eq!(State::from(StoredState::from(&state)), state);
+    }
+}
+
+#[test]
+fn text_is_cut_between_characters() {
+    assert_eq!(cut("aäb", 4), ("aäb".into(), false));
+    assert_eq!(cut("aäb", 2), ("a".into(), true));
+}
