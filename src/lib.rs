@@ -34,6 +34,7 @@
 //! | 2 | [`event`] | one verified inbound request |
 //! | 3 | [`delivery`] | one event on its way to one target |
 //! | 3 | [`plan`] | the compiled configuration |
+//! | 4 | [`config`] | from files to a plan, all errors at once |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
 //!
 //! # The promises
@@ -42,6 +43,7 @@
 //!    once tried. 6. Isolation. 7. Only verified requests become events. The README says each in full.
 
 pub mod clock;
+pub mod config;
 pub mod decimal;
 pub mod delivery;
 pub mod event;

@@ -10,6 +10,7 @@
     missing_docs
 )]
 
+mod config;
 mod cookbook;
 mod delivery_rules;
 mod liquid_suite;

@@ -1,0 +1,536 @@
+//! The whole file to the whole plan, section by section, so that a mistake in one hides none in another.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::error::{ConfigErrors, known};
+use super::file::{
+    AdminFile, LimitsFile, RouteFile, SizeFile, SourceFile, StoreFile, TargetFile, UnmatchedFile,
+    schema,
+};
+use super::position::Positions;
+use super::report::Report;
+use super::routes::Names;
+use super::scalar::expand;
+use super::shape::Shapes;
+use super::templates::{TemplateFolder, Templates};
+use super::yaml::{Content, Document, Entry, Node, item, live, member, parse};
+use super::{Compiled, Env, routes, secrets, sources, targets};
+use crate::id::NameError;
+use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, Unmatched};
+use crate::template::RenderLimits;
+use crate::units::{parse_duration, parse_size};
+
+const DEFAULT_PORT: u16 = 8080;
+const DEFAULT_ADMIN_PORT: u16 = 8081;
+const DEFAULT_STORE: &str = "./data";
+const DEFAULT_TEMPLATES: &str = "./templates";
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// What a week of a busy relay needs.
+const DEFAULT_MAX_BYTES: u64 = 10 * GIB;
+/// Room for the file system and everyone else on it.
+const DEFAULT_MIN_FREE: u64 = 256 * MIB;
+/// The index is small; more rarely helps.
+const DEFAULT_CACHE: u64 = 64 * MIB;
+/// Long enough to look into what happened last week.
+const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+/// The journal needs two segments at least: one that is written, one that is cleaned.
+const LEAST_MAX_BYTES: u64 = 128 * MIB;
+
+/// Webhooks are small; large ones are mistakes or attacks.
+const DEFAULT_BODY: u64 = MIB;
+const DEFAULT_HEADERS: u64 = 64 * KIB;
+const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+const DEFAULT_OUTPUT: u64 = 4 * MIB;
+const DEFAULT_CONNECTIONS: u32 = 4096;
+const DEFAULT_HOPS: u32 = 8;
+/// Less than what service managers wait before they kill.
+const DEFAULT_DRAIN: Duration = Duration::from_secs(20);
+/// A head or body limit below this takes no real request.
+const LEAST_HEADERS: u64 = 8 * KIB;
+/// Bodies and outputs are held in memory whole, and a record of the journal (64 MiB at most) holds one with all else.
+const MOST_IN_MEMORY: u64 = 48 * MIB;
+
+/// What all sections need.
+pub(super) struct Context<'a> {
+    pub(super) report: Report,
+    pub(super) env: &'a dyn Env,
+    /// The folder of the configuration.
+    dir: PathBuf,
+    shapes: Shapes,
+}
+
+/// Compiles the text of a configuration file.
+pub(super) fn compile(path: &Path, text: &str, env: &dyn Env) -> Result<Compiled, ConfigErrors> {
+    let Document { mut root, errors } = match parse(text) {
+        Ok(document) => document,
+        Err(error) => return Err(Report::unparsed(path, text, error).into_errors()),
+    };
+    let mut cx = Context {
+        report: Report::new(path, Positions::of(&root, text)),
+        env,
+        dir: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+        shapes: Shapes::new(schema()),
+    };
+    errors.into_iter().for_each(|error| cx.report.yaml(error));
+    let mut findings = Vec::new();
+    expand(&mut root, "", env, &mut findings);
+    cx.report.findings(findings);
+    let entries = match &root.content {
+        Content::Map(entries) => entries.as_slice(),
+        Content::Scalar(scalar) if scalar.plain && scalar.text.is_empty() => &[],
+        _ => {
+            cx.report
+                .error("", "a configuration is a mapping, such as `sources: {..}`");
+            &[]
+        }
+    };
+    let file = read(&mut cx, entries);
+    let compiled = plan(&mut cx, &file);
+    match compiled {
+        Some(compiled) if !cx.report.has_errors() => Ok(Compiled {
+            warnings: cx.report.into_warnings(),
+            ..compiled
+        }),
+        _ => Err(cx.report.into_errors()),
+    }
+}
+
+/// The file as far as it could be read. What could not be is `None` and was reported; its name is kept.
+#[derive(Default)]
+struct Sections {
+    listen: Option<String>,
+    admin: Option<AdminFile>,
+    store: Option<StoreFile>,
+    templates: Option<String>,
+    limits: Option<LimitsFile>,
+    unmatched: Option<UnmatchedFile>,
+    vars: Option<Map<String, Value>>,
+    sources: Vec<(String, Option<SourceFile>)>,
+    targets: Vec<(String, Option<TargetFile>)>,
+    routes: Vec<Option<RouteFile>>,
+}
+
+fn read(cx: &mut Context<'_>, entries: &[Entry]) -> Sections {
+    let mut file = Sections::default();
+    for Entry { key, value, .. } in live(entries) {
+        match key.as_str() {
+            "listen" => file.listen = cx.section(value, key),
+            "admin" => file.admin = cx.section(value, key),
+            "store" => file.store = cx.section(value, key),
+            "templates" => file.templates = cx.section(value, key),
+            "limits" => file.limits = cx.section(value, key),
+            "unmatched" => file.unmatched = cx.section(value, key),
+            "vars" => file.vars = cx.section(value, key),
+            "sources" => file.sources = cx.members(value, key, "Source"),
+            "targets" => file.targets = cx.members(value, key, "Target"),
+            "routes" => file.routes = cx.items(value, key, "Route"),
+            other => {
+                let (known, help) = known(other, cx.shapes.properties());
+                cx.report
+                    .key_error(other, format!("unknown key {known}"), help);
+            }
+        }
+    }
+    file
+}
+
+fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
+    let listen = cx.address("listen", file.listen.as_deref(), DEFAULT_PORT);
+    let admin = admin(cx, file.admin.as_ref(), listen);
+    let store = store(cx, file.store.as_ref());
+    let folder = cx.beside(file.templates.as_deref().unwrap_or(DEFAULT_TEMPLATES));
+    let folder = TemplateFolder::new(folder);
+    if file.templates.is_some() && !folder.root().is_dir() {
+        let message = format!("there is no folder {}", folder.root().display());
+        cx.report.error("templates", message);
+    }
+    let limits_file = file.limits.clone().unwrap_or_default();
+    let limits = limits(cx, &limits_file);
+    let output = cx.size(
+        "limits.output",
+        limits_file.output.as_ref(),
+        DEFAULT_OUTPUT,
+        1..=MOST_IN_MEMORY,
+    );
+    let drain = cx.duration("limits.drain", limits_file.drain.as_deref(), DEFAULT_DRAIN);
+    let sources = sources::compile(cx, &file.sources);
+    let targets = targets::compile(cx, &file.targets);
+    let names = Names {
+        sources: file.sources.iter().map(|(name, _)| name.as_str()).collect(),
+        targets: file.targets.iter().map(|(name, _)| name.as_str()).collect(),
+    };
+    let mut templates = Templates::new(folder.clone());
+    let routes = routes::compile(cx, &file.routes, &names, &mut templates);
+    if file.sources.is_empty() && !cx.report.has_errors() {
+        cx.report.warn(
+            "sources",
+            "there is no source, so nothing can come in",
+            None,
+        );
+    }
+    Some(Compiled {
+        plan: Plan {
+            listen: listen?,
+            admin: admin?,
+            store,
+            limits,
+            sources: sources.by_name,
+            paths: sources.by_path,
+            router: Router::new(routes.routes),
+            targets,
+            unmatched: match file.unmatched {
+                Some(UnmatchedFile::Drop) => Unmatched::Drop,
+                Some(UnmatchedFile::Keep) | None => Unmatched::Keep,
+            },
+            vars: file.vars.clone().unwrap_or_default(),
+            render: RenderLimits {
+                output_bytes: as_usize(output),
+            },
+            max_hops: limits_file.hops.unwrap_or(DEFAULT_HOPS),
+            drain,
+        },
+        warnings: Vec::new(),
+        templates: templates.used,
+        tests: routes.tests,
+        templates_dir: folder.root().to_path_buf(),
+    })
+}
+
+fn admin(
+    cx: &mut Context<'_>,
+    file: Option<&AdminFile>,
+    public: Option<SocketAddr>,
+) -> Option<AdminPlan> {
+    let file = file.cloned().unwrap_or_default();
+    let listen = cx.address("admin.listen", file.listen.as_deref(), DEFAULT_ADMIN_PORT);
+    if let (Some(listen), Some(public)) = (listen, public)
+        && one_door(listen, public)
+    {
+        let message = format!("the public door listens on {public} already");
+        cx.report.error("admin.listen", message);
+    }
+    let token = match &file.token {
+        Some(written) => secrets::resolve(cx, "admin.token", written).map(Some),
+        None => Some(None),
+    };
+    if let Some(listen) = listen
+        && !listen.ip().is_loopback()
+        && file.token.is_none()
+    {
+        cx.report.error_help(
+            "admin.listen",
+            format!("{listen} can be reached from other machines, so `admin.token` is needed"),
+            Some("such as `token: {env: INGATE_ADMIN_TOKEN}`, or listen on 127.0.0.1".to_owned()),
+        );
+    }
+    let hosts = file.hosts.unwrap_or_default();
+    for (i, host) in hosts.iter().enumerate() {
+        let good = host
+            .parse::<http::uri::Authority>()
+            .is_ok_and(|a| a.as_str() == a.host());
+        if !good {
+            let message = format!("{host:?} is not the name of a host, such as ingate.example.com");
+            cx.report.error(&item("admin.hosts", i), message);
+        }
+    }
+    Some(AdminPlan {
+        listen: listen?,
+        token: token?,
+        hosts,
+    })
+}
+
+/// A size as it would be written in the file.
+fn in_units(bytes: u64) -> String {
+    match bytes {
+        _ if bytes >= MIB && bytes.is_multiple_of(MIB) => format!("{}MiB", bytes / MIB),
+        _ if bytes >= KIB && bytes.is_multiple_of(KIB) => format!("{}KiB", bytes / KIB),
+        1 => "1 byte".to_owned(),
+        _ => format!("{bytes} bytes"),
+    }
+}
+
+/// Whether two addresses cannot both be listened on: one port, and one of them stands for all addresses.
+fn one_door(a: SocketAddr, b: SocketAddr) -> bool {
+    let all = a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || all)
+}
+
+fn store(cx: &mut Context<'_>, file: Option<&StoreFile>) -> StorePlan {
+    let file = file.cloned().unwrap_or_default();
+    let dead_retention = match file.dead_retention.as_deref() {
+        None | Some("never") => None,
+        Some(text) => match parse_duration(text) {
+            Ok(duration) => Some(duration),
+            Err(error) => {
+                cx.report
+                    .error("store.dead_retention", format!("{error}, or `never`"));
+                None
+            }
+        },
+    };
+    StorePlan {
+        path: cx.beside(file.path.as_deref().unwrap_or(DEFAULT_STORE)),
+        retention: cx.duration(
+            "store.retention",
+            file.retention.as_deref(),
+            DEFAULT_RETENTION,
+        ),
+        dead_retention,
+        max_bytes: cx.size(
+            "store.max_bytes",
+            file.max_bytes.as_ref(),
+            DEFAULT_MAX_BYTES,
+            LEAST_MAX_BYTES..=u64::MAX,
+        ),
+        min_free_bytes: cx.size(
+            "store.min_free",
+            file.min_free.as_ref(),
+            DEFAULT_MIN_FREE,
+            0..=u64::MAX,
+        ),
+        cache_bytes: cx.size(
+            "store.cache",
+            file.cache.as_ref(),
+            DEFAULT_CACHE,
+            MIB..=u64::MAX,
+        ),
+    }
+}
+
+fn limits(cx: &mut Context<'_>, file: &LimitsFile) -> Limits {
+    let connections = file.connections.unwrap_or(DEFAULT_CONNECTIONS);
+    if connections == 0 {
+        cx.report.error(
+            "limits.connections",
+            "without connections nothing can come in",
+        );
+    }
+    Limits {
+        body_bytes: as_usize(cx.size(
+            "limits.body",
+            file.body.as_ref(),
+            DEFAULT_BODY,
+            1..=MOST_IN_MEMORY,
+        )),
+        header_bytes: as_usize(cx.size(
+            "limits.headers",
+            file.headers.as_ref(),
+            DEFAULT_HEADERS,
+            LEAST_HEADERS..=MOST_IN_MEMORY,
+        )),
+        header_timeout: cx.some_time(
+            "limits.header_timeout",
+            file.header_timeout.as_deref(),
+            DEFAULT_HEADER_TIMEOUT,
+        ),
+        body_timeout: cx.some_time(
+            "limits.body_timeout",
+            file.body_timeout.as_deref(),
+            DEFAULT_BODY_TIMEOUT,
+        ),
+        connections: usize::try_from(connections).unwrap_or(usize::MAX),
+    }
+}
+
+fn as_usize(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+impl Context<'_> {
+    /// A path of the configuration as a path from where the daemon runs.
+    pub(super) fn beside(&self, text: &str) -> PathBuf {
+        self.dir
+            .join(text)
+            .components()
+            .filter(|part| *part != Component::CurDir)
+            .collect()
+    }
+
+    /// A name; what is wrong with it is reported.
+    pub(super) fn name<T: FromStr<Err = NameError>>(
+        &mut self,
+        path: &str,
+        text: &str,
+    ) -> Option<T> {
+        text.parse()
+            .map_err(|error: NameError| {
+                self.report
+                    .error(path, format!("{text:?} is no name: {error}"))
+            })
+            .ok()
+    }
+
+    /// A duration; where it is wrong that is reported and the default stands in.
+    pub(super) fn duration(
+        &mut self,
+        path: &str,
+        text: Option<&str>,
+        default: Duration,
+    ) -> Duration {
+        let Some(text) = text else {
+            return default;
+        };
+        parse_duration(text).unwrap_or_else(|error| {
+            self.report.error(path, error.to_string());
+            default
+        })
+    }
+
+    /// A duration of more than nothing.
+    fn some_time(&mut self, path: &str, text: Option<&str>, default: Duration) -> Duration {
+        let duration = self.duration(path, text, default);
+        if duration.is_zero() {
+            self.report
+                .error(path, "a time limit of nothing lets nothing through");
+        }
+        duration
+    }
+
+    fn size(
+        &mut self,
+        path: &str,
+        written: Option<&SizeFile>,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> u64 {
+        let Some(SizeFile(text)) = written else {
+            return default;
+        };
+        match parse_size(text) {
+            Ok(size) if range.contains(&size) => return size,
+            Ok(size) if size < *range.start() => {
+                let least = range.start();
+                let least = in_units(*least);
+                self.report.error(
+                    path,
+                    format!("{text} is too little: at least {least} is needed"),
+                );
+            }
+            Ok(_) => {
+                let most = in_units(*range.end());
+                self.report.error(
+                    path,
+                    format!("{text} is too much: at most {most} is possible"),
+                );
+            }
+            Err(error) => self.report.error(path, error.to_string()),
+        }
+        default
+    }
+
+    fn address(&mut self, path: &str, text: Option<&str>, port: u16) -> Option<SocketAddr> {
+        let Some(text) = text else {
+            return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        };
+        match text.parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                self.report.error(
+                    path,
+                    format!("{text:?} is not an address with a port, such as 127.0.0.1:{port} or [::1]:{port}"),
+                );
+                None
+            }
+        }
+    }
+
+    /// Reads a section of the whole.
+    fn section<T: DeserializeOwned>(&mut self, node: &Node, name: &str) -> Option<T> {
+        let schema = self.shapes.property(name).cloned().unwrap_or(Value::Null);
+        self.read(node, &schema, name)
+    }
+
+    /// Reads a mapping, each member on its own.
+    fn members<T: DeserializeOwned>(
+        &mut self,
+        node: &Node,
+        name: &str,
+        definition: &str,
+    ) -> Vec<(String, Option<T>)> {
+        let Content::Map(entries) = &node.content else {
+            // Tells what is wrong; nothing comes of it.
+            let _: Option<BTreeMap<String, Value>> = self.section(node, name);
+            return Vec::new();
+        };
+        let schema = self.shapes.definition(definition).clone();
+        let read = |entry: &Entry| {
+            let value = self.read(&entry.value, &schema, &member(name, &entry.key));
+            (entry.key.clone(), value)
+        };
+        live(entries).map(read).collect()
+    }
+
+    /// Reads a list, each item on its own.
+    fn items<T: DeserializeOwned>(
+        &mut self,
+        node: &Node,
+        name: &str,
+        definition: &str,
+    ) -> Vec<Option<T>> {
+        let Content::List(nodes) = &node.content else {
+            let _: Option<Vec<Value>> = self.section(node, name);
+            return Vec::new();
+        };
+        let schema = self.shapes.definition(definition).clone();
+        let read = |(i, node)| self.read(node, &schema, &item(name, i));
+        nodes.iter().enumerate().map(read).collect()
+    }
+
+    /// Reads a node by its schema, then by serde; `None` where either found it wrong, or it is `null`.
+    fn read<T: DeserializeOwned>(&mut self, node: &Node, schema: &Value, path: &str) -> Option<T> {
+        let mut findings = Vec::new();
+        let value = self.shapes.read(node, schema, path, false, &mut findings);
+        self.report.findings(findings);
+        let value = value.filter(|value| !value.is_null())?;
+        match serde_path_to_error::deserialize(value) {
+            Ok(read) => Some(read),
+            Err(error) => {
+                let inner = error.path().to_string();
+                let at = match inner.as_str() {
+                    "." | "" => path.to_owned(),
+                    index if index.starts_with('[') => format!("{path}{index}"),
+                    key => member(path, key),
+                };
+                self.report.error(&at, error.into_inner().to_string());
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn no_env(_: &str) -> Option<String> {
+        None
+    }
+
+    proptest! {
+        /// Whatever stands in the file, the answer is errors with places in it, never a panic.
+        #[test]
+        fn no_text_breaks_it(text in "([a-c]|: |- |\\n|  |\\{|\\}|\\[|\\]|,|\"|'|&a|\\*a|<<|\\||#|!|\\$\\{|é|\\t|routes|listen|secrets){0,40}") {
+            if let Err(errors) = compile(Path::new("c.yaml"), &text, &no_env) {
+                let lines = text.lines().count() + 1;
+                for diagnostic in errors.diagnostics() {
+                    prop_assert!(diagnostic.line <= lines, "{}", diagnostic);
+                }
+                prop_assert!(!errors.to_string().is_empty());
+            }
+        }
+    }
+}

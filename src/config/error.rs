@@ -1,0 +1,193 @@
+//! What is wrong with a configuration, each with its place.
+//!
+//! Printed plainly, without colour; secrets that stand in the file are blotted out of the lines that are shown.
+
+use std::fmt;
+
+use crate::excerpt::{self, Place};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The configuration cannot be used.
+    Error,
+    /// It can, but somebody should look at it.
+    Warning,
+}
+
+/// One thing that is wrong, or worth a look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The file: the configuration, or a template.
+    pub file: String,
+    /// Line, from 1; 0 if the place is the file as a whole.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// Length in characters of what is marked, at least 1.
+    pub length: usize,
+    /// The path in the configuration, `routes[2].to[0]`; empty for the whole.
+    pub path: String,
+    /// What is wrong, and what is known instead.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// The line that is marked, for the caret.
+    pub source_line: String,
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let message = match (self.line, self.path.as_str()) {
+            (0, "") => format!("{}: {}", self.file, self.message),
+            (_, "") => self.message.clone(),
+            (_, path) => format!("{path}: {}", self.message),
+        };
+        let place = (self.line > 0).then_some(Place {
+            file: &self.file,
+            line: self.line,
+            column: self.column,
+            width: self.length,
+            text: &self.source_line,
+        });
+        let print = match self.severity {
+            Severity::Error => excerpt::error,
+            Severity::Warning => excerpt::warning,
+        };
+        f.write_str(print(&message, place, self.help.as_deref()).trim_end())
+    }
+}
+
+/// All that is wrong with a configuration, in the order of the file; warnings too, when there are errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors {
+    diagnostics: Vec<Diagnostic>,
+    /// How many more there are.
+    untold: usize,
+}
+
+impl ConfigErrors {
+    /// Of these, in the order of their places.
+    pub(super) fn new(mut diagnostics: Vec<Diagnostic>, untold: usize) -> Self {
+        in_order(&mut diagnostics);
+        Self {
+            diagnostics,
+            untold,
+        }
+    }
+
+    /// Each of them, of very many the first ones.
+    #[must_use]
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+}
+
+/// Sorts by place, errors of one place in the order in which they were found, each once.
+pub(super) fn in_order(diagnostics: &mut Vec<Diagnostic>) {
+    diagnostics.sort_by_key(|d| (d.line, d.column));
+    diagnostics.dedup();
+}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, diagnostic) in self.diagnostics.iter().enumerate() {
+            if i > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        if self.untold > 0 {
+            write!(f, "\n\n  and {} more", self.untold)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+/// `(known: erp, slack)`, with the nearest one first if it is near: `; did you mean ..?`.
+pub(super) fn known<'a>(
+    wanted: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> (String, Option<String>) {
+    let names: Vec<&str> = names.into_iter().collect();
+    if names.is_empty() {
+        return ("(there is none)".to_owned(), None);
+    }
+    (
+        format!("(known: {})", names.join(", ")),
+        nearest(wanted, &names).map(|near| format!("did you mean `{near}`?")),
+    )
+}
+
+/// The name that differs least, if it differs little.
+fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
+    let most = (wanted.chars().count() / 3).clamp(1, 3);
+    names
+        .iter()
+        .map(|name| {
+            (
+                strsim::osa_distance(&wanted.to_lowercase(), &name.to_lowercase()),
+                *name,
+            )
+        })
+        .filter(|(distance, _)| *distance <= most)
+        .min()
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_printed_form() {
+        let mut diagnostic = Diagnostic {
+            severity: Severity::Error,
+            file: "config.yaml".to_owned(),
+            line: 31,
+            column: 10,
+            length: 3,
+            path: "routes[2].to[0]".to_owned(),
+            message: "no target named \"crm\" (known: erp, slack)".to_owned(),
+            help: None,
+            source_line: "    to: [crm]".to_owned(),
+        };
+        let shown = diagnostic.to_string();
+        for part in [
+            "error: routes[2].to[0]: no target named \"crm\" (known: erp, slack)\n",
+            "config.yaml:31:10",
+            "31 |     to: [crm]\n",
+            "^^^",
+        ] {
+            assert!(shown.contains(part), "{shown}");
+        }
+        diagnostic.severity = Severity::Warning;
+        diagnostic.path.clear();
+        diagnostic.line = 0;
+        diagnostic.help = Some("do this".to_owned());
+        let shown = diagnostic.to_string();
+        assert!(
+            shown.contains("warning: config.yaml: no target named"),
+            "{shown}"
+        );
+        assert!(shown.ends_with("help: do this"), "{shown}");
+    }
+
+    #[test]
+    fn suggestions_are_near() {
+        for (wanted, near) in [
+            ("slak", Some("slack")),
+            ("ERP", Some("erp")),
+            ("crm", None),
+            ("timeuot", Some("timeout")),
+        ] {
+            let (_, help) = known(wanted, ["erp", "slack", "timeout"]);
+            let near = near.map(|near| format!("did you mean `{near}`?"));
+            assert_eq!(help, near, "{wanted}");
+        }
+    }
+}

@@ -1,0 +1,440 @@
+//! The configuration as it is written: serde shapes only. Their doc comments are the descriptions of the JSON
+//! schema. Not here: defaults and what is right (see `compile`).
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{self, Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+
+use crate::pattern::{OneOrMany, PatternRecord};
+use crate::retry::RetryRecord;
+use crate::signature::SchemeRecord;
+
+/// The configuration of ingate. Relative paths are relative to the file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(title = "ingate")]
+pub struct File {
+    /// Where the public door listens; 127.0.0.1:8080 unless given.
+    #[schemars(extend("examples" = ["127.0.0.1:8080"]))]
+    pub listen: Option<String>,
+    /// The operator's door.
+    pub admin: Option<AdminFile>,
+    /// The store.
+    pub store: Option<StoreFile>,
+    /// The folder of the templates; ./templates unless given.
+    pub templates: Option<String>,
+    /// Limits.
+    pub limits: Option<LimitsFile>,
+    /// What becomes of events that no route takes; `keep` unless given.
+    pub unmatched: Option<UnmatchedFile>,
+    /// Constants that templates read as `vars.NAME`.
+    pub vars: Option<BTreeMap<String, Value>>,
+    /// The sources, by name: who sends.
+    pub sources: Option<BTreeMap<String, SourceFile>>,
+    /// The targets, by name: who receives.
+    pub targets: Option<BTreeMap<String, TargetFile>>,
+    /// The routes: which events go, through which template, to which targets. Every route that matches applies.
+    pub routes: Option<Vec<RouteFile>>,
+}
+
+/// The operator's door.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Admin")]
+pub struct AdminFile {
+    /// Where it listens; 127.0.0.1:8081 unless given. Off loopback it needs a token.
+    #[schemars(extend("examples" = ["127.0.0.1:8081"]))]
+    pub listen: Option<String>,
+    /// The bearer token that every call must carry.
+    pub token: Option<SecretFile>,
+    /// Host names by which it may be called, besides its own address and localhost.
+    pub hosts: Option<Vec<String>>,
+}
+
+/// The store.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Store")]
+pub struct StoreFile {
+    /// Its folder; ./data unless given.
+    pub path: Option<String>,
+    /// How long events that are done are kept; 7d unless given.
+    #[schemars(extend("examples" = ["7d"]))]
+    pub retention: Option<String>,
+    /// How long dead letters are kept: a duration, or `never` for never letting them go, which is the default.
+    #[schemars(extend("examples" = ["90d"]))]
+    pub dead_retention: Option<String>,
+    /// Most bytes of journal on disk, beyond which nothing is accepted; 10GiB unless given.
+    pub max_bytes: Option<SizeFile>,
+    /// Bytes that must stay free on the file system; 256MiB unless given.
+    pub min_free: Option<SizeFile>,
+    /// Memory that the index may use as its cache; 64MiB unless given.
+    pub cache: Option<SizeFile>,
+}
+
+/// Limits.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Limits")]
+pub struct LimitsFile {
+    /// Most bytes of a request's body, over the wire and decoded; 1MiB unless given.
+    pub body: Option<SizeFile>,
+    /// Most bytes of a request's head; 64KiB unless given.
+    pub headers: Option<SizeFile>,
+    /// Within this time a request's head must be there; 10s unless given.
+    #[schemars(extend("examples" = ["10s"]))]
+    pub header_timeout: Option<String>,
+    /// Within this time a request's whole body must be there; 30s unless given.
+    #[schemars(extend("examples" = ["30s"]))]
+    pub body_timeout: Option<String>,
+    /// Most bytes that a template may render; 4MiB unless given.
+    pub output: Option<SizeFile>,
+    /// Most open connections at the public door; 4096 unless given.
+    pub connections: Option<u32>,
+    /// How many relays an event may have passed through; 8 unless given.
+    pub hops: Option<u32>,
+    /// How long attempts under way may take to end when the daemon is told to stop; 20s unless given.
+    #[schemars(extend("examples" = ["20s"]))]
+    pub drain: Option<String>,
+}
+
+/// What becomes of events that no route takes.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Unmatched")]
+pub enum UnmatchedFile {
+    /// They are kept as long as others.
+    Keep,
+    /// They are counted and forgotten.
+    Drop,
+}
+
+/// An inbound endpoint: `preset`, `scheme` or both.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Source")]
+pub struct SourceFile {
+    /// The name of a signature preset.
+    pub preset: Option<String>,
+    /// The signature scheme: whole, or changes to the preset.
+    pub scheme: Option<SchemeRecord>,
+    /// The secrets, newest first; all are accepted.
+    pub secrets: Option<Vec<SecretFile>>,
+    /// The path that it listens on; /in/NAME unless given.
+    pub path: Option<String>,
+    /// The public URL that senders call; for schemes that sign it.
+    pub url: Option<String>,
+    /// What counts as the same event: by id for 48h where the signature covers the id, else by body for 15m, unless given.
+    pub dedupe: Option<DedupeFile>,
+}
+
+/// An outbound endpoint.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Target")]
+pub struct TargetFile {
+    /// Where requests go: an http or https URL.
+    pub url: String,
+    /// How requests are signed; not at all unless given.
+    #[serde(default)]
+    pub sign: Option<SignFile>,
+    /// Headers that every request gets: a text, or where a secret comes from.
+    #[serde(default)]
+    pub headers: Option<BTreeMap<String, HeaderFile>>,
+    /// When failed attempts are made again; `standard` unless given.
+    #[serde(default)]
+    pub retry: Option<RetryRecord>,
+    /// How long one attempt may take; 15s unless given.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["15s"]))]
+    pub timeout: Option<String>,
+    /// Most attempts at a time; 8 unless given.
+    #[serde(default)]
+    pub concurrency: Option<u32>,
+}
+
+/// How requests are signed: `preset`, `scheme` or both.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Sign")]
+pub struct SignFile {
+    /// The name of a signature preset.
+    pub preset: Option<String>,
+    /// The signature scheme: whole, or changes to the preset.
+    pub scheme: Option<SchemeRecord>,
+    /// The secrets, newest first; each adds a signature where the scheme can carry several.
+    pub secrets: Option<Vec<SecretFile>>,
+}
+
+/// Which events go, through which template, to which targets.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Route")]
+pub struct RouteFile {
+    /// Its name.
+    pub name: String,
+    /// From which source, or sources.
+    pub from: OneOrMany,
+    /// Which of their events; all unless given.
+    #[serde(rename = "match", default)]
+    pub pattern: Option<PatternRecord>,
+    /// A file under `templates`; without one the body goes on unchanged.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// To which target, or targets.
+    pub to: OneOrMany,
+    /// Events and what the template must make of them.
+    #[serde(default)]
+    pub tests: Option<Vec<TestFile>>,
+}
+
+/// An event and what the template must make of it.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Test")]
+pub struct TestFile {
+    /// The file of the event's body.
+    pub event: String,
+    /// The file of the JSON that must come out.
+    pub expect: String,
+}
+
+/// Where a secret comes from: exactly one of these.
+#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Secret")]
+pub struct SecretFile {
+    /// The name of an environment variable.
+    pub env: Option<String>,
+    /// A file; one line feed at its end is not part of the secret.
+    pub file: Option<String>,
+    /// The name of a credential: a file in the folder that $CREDENTIALS_DIRECTORY names.
+    pub credential: Option<String>,
+    /// The secret itself; better kept out of the file.
+    pub value: Option<String>,
+}
+
+impl fmt::Debug for SecretFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretFile")
+            .field("env", &self.env)
+            .field("file", &self.file)
+            .field("credential", &self.credential)
+            .field("value", &self.value.as_ref().map(|_| "***"))
+            .finish()
+    }
+}
+
+/// A size in bytes, as a text with a unit or a plain count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SizeFile(pub String);
+
+/// The value of a header that requests get.
+#[derive(Debug, Clone)]
+pub enum HeaderFile {
+    /// A text.
+    Text(String),
+    /// From a secret.
+    Secret(SecretFile),
+}
+
+/// What counts as the same event.
+#[derive(Debug, Clone, Default)]
+pub enum DedupeFile {
+    /// Nothing: every request is an event of its own.
+    #[default]
+    Off,
+    /// By some key for some time.
+    Window(DedupeWindow),
+}
+
+/// By what requests count as the same event, and for how long.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct DedupeWindow {
+    /// By the id that the signature covers, or by the body.
+    pub by: Option<DedupeByFile>,
+    /// For how long; 48h by id and 15m by body unless given.
+    #[serde(rename = "for")]
+    #[schemars(extend("examples" = ["48h"]))]
+    pub window: Option<String>,
+}
+
+/// By what requests count as the same event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "DedupeBy")]
+pub enum DedupeByFile {
+    /// The message id; the signature must cover it.
+    Id,
+    /// The bytes of the body.
+    Body,
+    /// Nothing.
+    Off,
+}
+
+impl Serialize for SizeFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SizeFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct SizeVisitor;
+        impl Visitor<'_> for SizeVisitor {
+            type Value = SizeFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a size such as 64KiB, or a count of bytes")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<SizeFile, E> {
+                Ok(SizeFile(text.to_owned()))
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<SizeFile, E> {
+                Ok(SizeFile(bytes.to_string()))
+            }
+        }
+        from.deserialize_any(SizeVisitor)
+    }
+}
+
+impl JsonSchema for SizeFile {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Size".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "integer"], "minimum": 0, "examples": ["64KiB"]})
+    }
+}
+
+impl Serialize for HeaderFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => to.serialize_str(text),
+            Self::Secret(secret) => secret.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for HeaderFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct HeaderVisitor;
+        impl<'de> Visitor<'de> for HeaderVisitor {
+            type Value = HeaderFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, or where a secret comes from, such as {env: NAME}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<HeaderFile, E> {
+                Ok(HeaderFile::Text(text.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<HeaderFile, A::Error> {
+                SecretFile::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(HeaderFile::Secret)
+            }
+        }
+        from.deserialize_any(HeaderVisitor)
+    }
+}
+
+impl JsonSchema for HeaderFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Header".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let secret = generator.subschema_for::<SecretFile>();
+        json_schema!({
+            "description": "A text, or where a secret comes from.",
+            "anyOf": [{"type": "string"}, secret],
+        })
+    }
+}
+
+impl Serialize for DedupeFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => to.serialize_str("off"),
+            Self::Window(window) => window.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DedupeFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct DedupeVisitor;
+        impl<'de> Visitor<'de> for DedupeVisitor {
+            type Value = DedupeFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the word off, or {by: id, for: 48h}")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<DedupeFile, E> {
+                match text {
+                    "off" => Ok(DedupeFile::Off),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<DedupeFile, A::Error> {
+                DedupeWindow::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(DedupeFile::Window)
+            }
+        }
+        from.deserialize_any(DedupeVisitor)
+    }
+}
+
+impl JsonSchema for DedupeFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Dedupe".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let window = generator.subschema_for::<DedupeWindow>();
+        json_schema!({
+            "description": "What counts as the same event.",
+            "anyOf": [{"type": "string", "enum": ["off"]}, window],
+        })
+    }
+}
+
+/// The JSON schema of the configuration; objects are closed unless they are maps.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(File).to_value();
+    close(&mut schema);
+    schema
+}
+
+/// Says `additionalProperties: false` of every object whose properties are listed, and takes out `default: null`.
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(members) => {
+            let listed = members.get("properties").is_some_and(Value::is_object);
+            if listed && !members.contains_key("additionalProperties") {
+                members.insert("additionalProperties".to_owned(), Value::Bool(false));
+            }
+            // That a key may be left out is plain; it need not be said with every one.
+            if members.get("default").is_some_and(Value::is_null) {
+                members.remove("default");
+            }
+            members.values_mut().for_each(close);
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}

@@ -1,0 +1,143 @@
+//! From the file to the plan.
+//!
+//! Two layers: `file` holds the shapes that serde reads, `compile` turns them into a [`Plan`]
+//! with templates compiled, secrets resolved, schemes and policies checked. All errors are found at once, each
+//! with file, line, path, a caret and what is known instead. Not here: running what is configured.
+//!
+//! The way: `yaml` reads the file into a tree that knows its places, `scalar` puts variables in, `shape` compares
+//! the tree with the shapes, then every source, target and route is read and compiled on its own.
+
+mod compile;
+mod error;
+pub mod file;
+mod position;
+mod report;
+mod routes;
+mod scalar;
+mod scheme;
+mod secrets;
+mod shape;
+mod sources;
+mod targets;
+mod templates;
+mod yaml;
+
+use std::path::{Path, PathBuf};
+
+use crate::id::RouteName;
+use crate::plan::Plan;
+
+pub use error::{ConfigErrors, Diagnostic, Severity};
+pub use file::schema;
+pub use templates::TemplateFolder;
+
+use report::Report;
+
+/// Most bytes of a configuration file; a thousand routes are about a tenth of it.
+const MAX_CONFIG_BYTES: u64 = 4 << 20;
+
+/// The variables of the environment.
+pub trait Env {
+    /// The variable of this name; `None` if it is not set or not UTF-8.
+    fn var(&self, name: &str) -> Option<String>;
+}
+
+/// The environment of the process.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcessEnv;
+
+impl Env for ProcessEnv {
+    fn var(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+impl<F: Fn(&str) -> Option<String>> Env for F {
+    fn var(&self, name: &str) -> Option<String> {
+        self(name)
+    }
+}
+
+/// A configuration that is right.
+#[derive(Debug)]
+pub struct Compiled {
+    /// What the running parts see of it.
+    pub plan: Plan,
+    /// What is worth a look.
+    pub warnings: Vec<Diagnostic>,
+    /// The templates that routes name, each once, in the order of the routes.
+    pub templates: Vec<TemplateFile>,
+    /// The tests that routes declare, in the order of the routes.
+    pub tests: Vec<RouteTest>,
+    /// The folder of the templates.
+    pub templates_dir: PathBuf,
+}
+
+/// A template that routes name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TemplateFile {
+    /// As the routes name it.
+    pub name: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The routes that name it.
+    pub routes: Vec<RouteName>,
+}
+
+/// A test that a route declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTest {
+    /// The route.
+    pub route: RouteName,
+    /// The file of the event's body.
+    pub event: PathBuf,
+    /// The file of the JSON that must come out.
+    pub expect: PathBuf,
+}
+
+/// Reads and compiles a configuration. Relative paths in it are relative to it.
+///
+/// # Errors
+/// All that is wrong with it, also that it cannot be read at all.
+pub fn load(path: &Path, env: &dyn Env) -> Result<Compiled, ConfigErrors> {
+    let text = read_bounded(path, MAX_CONFIG_BYTES)
+        .map_err(|message| Report::unreadable(path, &message).into_errors())?;
+    compile::compile(path, &text, env)
+}
+
+/// The text of a file; the error is words.
+fn read_bounded(path: &Path, most: u64) -> Result<String, String> {
+    let bytes = read_bytes(path, most)?;
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error
+            .as_bytes()
+            .get(..error.utf8_error().valid_up_to())
+            .unwrap_or_default();
+        let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("it is not UTF-8 (line {line})")
+    })
+}
+
+/// The bytes of a file; the error is words.
+fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
+    use std::io::Read;
+    let file = std::fs::File::open(path).map_err(in_words)?;
+    let mut bytes = Vec::new();
+    file.take(most + 1)
+        .read_to_end(&mut bytes)
+        .map_err(in_words)?;
+    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+        return Err(format!("it has more than {most} bytes"));
+    }
+    Ok(bytes)
+}
+
+/// Why a file cannot be read, as a person would say it.
+pub(crate) fn in_words(error: std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+        std::io::ErrorKind::PermissionDenied => "it may not be read (permission denied)".to_owned(),
+        std::io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        _ => format!("it cannot be read ({error})"),
+    }
+}

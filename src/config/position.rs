@@ -1,0 +1,215 @@
+//! Where every path of a document stands, and its lines as messages may show them.
+//!
+//! Promise: no line that it hands out shows a secret.
+
+use std::collections::HashMap;
+
+use super::yaml::{Content, Mark, Node, item, member};
+
+/// The places of all paths of a document, and its lines with secrets blotted out.
+#[derive(Debug, Default)]
+pub(super) struct Positions {
+    places: HashMap<String, Place>,
+    lines: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// The key, or what a list holds.
+    key: Mark,
+    /// The value if it is a scalar, else the key.
+    value: Mark,
+}
+
+impl Positions {
+    /// Of a document and its text.
+    pub(super) fn of(root: &Node, text: &str) -> Self {
+        let mut positions = Self {
+            places: HashMap::new(),
+            lines: text.lines().map(str::to_owned).collect(),
+        };
+        positions.walk(root, "", None, false);
+        positions
+    }
+
+    /// Of a text that is no document: nothing is known of it, so what may be a secret is left out by its line.
+    pub(super) fn unparsed(text: &str) -> Self {
+        let lines = text.lines().map(|line| {
+            let secret = ["secret", "token", "value", "authorization"]
+                .iter()
+                .any(|word| line.to_lowercase().contains(word));
+            if secret {
+                // Everything but the key is blotted; columns stay.
+                let (key, rest) = line.split_at(line.find(':').map_or(0, |colon| colon + 1));
+                format!("{key}{}", blotted(rest))
+            } else {
+                line.to_owned()
+            }
+        });
+        Self {
+            places: HashMap::new(),
+            lines: lines.collect(),
+        }
+    }
+
+    /// The place of a path, or of the nearest one around it that stands in the document.
+    pub(super) fn find(&self, path: &str, key: bool) -> Option<Mark> {
+        if let Some(place) = self.places.get(path) {
+            return Some(if key { place.key } else { place.value });
+        }
+        let mut path = path;
+        while let Some(end) = path.rfind(['.', '[']) {
+            path = path.get(..end)?;
+            if let Some(place) = self.places.get(path) {
+                return Some(place.key);
+            }
+        }
+        None
+    }
+
+    /// A line, from 1.
+    pub(super) fn line(&self, line: usize) -> &str {
+        line.checked_sub(1)
+            .and_then(|index| self.lines.get(index))
+            .map_or("", String::as_str)
+    }
+
+    fn walk(&mut self, node: &Node, path: &str, key: Option<Mark>, secret: bool) {
+        let own = match &node.content {
+            Content::Scalar(_) => node.mark,
+            Content::List(_) => key.unwrap_or(node.mark),
+            Content::Map(entries) => key.or(entries.first().map(|e| e.mark)).unwrap_or(node.mark),
+        };
+        if !path.is_empty() || !matches!(node.content, Content::Map(_)) {
+            self.places.entry(path.to_owned()).or_insert(Place {
+                key: key.unwrap_or(own),
+                value: own,
+            });
+        }
+        match &node.content {
+            Content::Scalar(scalar) if secret || has_credentials(&scalar.text) => {
+                self.blot(node.mark)
+            }
+            Content::Scalar(_) => {}
+            Content::List(items) => {
+                for (i, child) in items.iter().enumerate() {
+                    self.walk(child, &item(path, i), None, secret);
+                }
+            }
+            Content::Map(entries) => {
+                for entry in entries {
+                    let secret = holds_secret(path, &entry.key, secret);
+                    self.walk(
+                        &entry.value,
+                        &member(path, &entry.key),
+                        Some(entry.mark),
+                        secret,
+                    );
+                }
+            }
+        }
+    }
+
+    fn blot(&mut self, mark: Mark) {
+        for line in mark.line..=mark.end_line {
+            let from = if line == mark.line {
+                mark.column - 1
+            } else {
+                0
+            };
+            let to = if line == mark.end_line {
+                mark.end_column.saturating_sub(1)
+            } else {
+                usize::MAX
+            };
+            if let Some(text) = line
+                .checked_sub(1)
+                .and_then(|index| self.lines.get_mut(index))
+            {
+                *text = text
+                    .chars()
+                    .enumerate()
+                    .map(|(i, c)| {
+                        if (from..to).contains(&i) && !c.is_whitespace() {
+                            '*'
+                        } else {
+                            c
+                        }
+                    })
+                    .collect();
+            }
+        }
+    }
+}
+
+/// Whether what stands under this key of the mapping at `path` is a secret: what is not said to be the name of a place where one is found.
+pub(super) fn holds_secret(path: &str, key: &str, around: bool) -> bool {
+    match key {
+        "secrets" => true,
+        "token" => path == "admin",
+        "headers" => path.starts_with("targets."),
+        "env" | "file" | "credential" => false,
+        _ => around,
+    }
+}
+
+/// Whether the text is a URL with a user or password in it.
+pub(super) fn has_credentials(text: &str) -> bool {
+    text.split_once("://")
+        .and_then(|(_, rest)| rest.split('/').next())
+        .is_some_and(|authority| authority.contains('@'))
+}
+
+fn blotted(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_whitespace() { c } else { '*' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::yaml::parse;
+    use super::*;
+
+    fn place(text: &str, path: &str, key: bool) -> Option<(usize, usize, usize)> {
+        let root = parse(text).unwrap().root;
+        let mark = Positions::of(&root, text).find(path, key)?;
+        Some((mark.line, mark.column, mark.length))
+    }
+
+    #[test]
+    fn paths_have_places() {
+        let text = "a: 1\nb:\n  - {x: 'é y', z: [1, 22]}\n  - name: n\n    to: erp\n\"c d\": |\n  long\n  text\n";
+        for (path, key, wanted) in [
+            ("a", false, Some((1, 4, 1))),
+            ("a", true, Some((1, 1, 1))),
+            ("b", false, Some((2, 1, 1))),
+            ("b[0].x", false, Some((3, 9, 5))),
+            ("b[0].z[1]", false, Some((3, 23, 2))),
+            ("b[1]", false, Some((4, 5, 4))),
+            ("b[1].to", false, Some((5, 9, 3))),
+            ("b[1].to[0].deeper", false, Some((5, 5, 2))),
+            ("c d", true, Some((6, 1, 5))),
+            ("gone", false, None),
+        ] {
+            assert_eq!(place(text, path, key), wanted, "{path}");
+        }
+    }
+
+    #[test]
+    fn secrets_are_blotted_out() {
+        let text = "sources:\n  a:\n    secrets: [{value: hunter2}, {env: NAME}]\ntargets:\n  t:\n    headers: {authorization: 'Bearer abc'}\nroutes:\n  - match: {headers: {x: eu}}\n    a: |\n      b\nadmin:\n  token:\n    value: |\n      one\n      two\n";
+        let root = parse(text).unwrap().root;
+        let positions = Positions::of(&root, text);
+        for (line, wanted) in [
+            (3, "    secrets: [{value: *******}, {env: NAME}]"),
+            (6, "    headers: {authorization: ******* ****}"),
+            (14, "      ***"),
+            (15, "      ***"),
+        ] {
+            assert_eq!(positions.line(line), wanted);
+        }
+        let broken = Positions::unparsed("a: 1\n  value: \"abc\n");
+        assert_eq!(broken.line(2), "  value: ****");
+    }
+}

@@ -1,0 +1,200 @@
+//! Routes: `routes[N]`.
+
+use std::collections::{HashMap, HashSet};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use super::RouteTest;
+use super::compile::Context;
+use super::error::known;
+use super::file::{RouteFile, TestFile};
+use super::templates::Templates;
+use super::yaml::{item, member};
+use crate::id::{NameError, RouteName, SourceName, TargetName};
+use crate::pattern::{OneOrMany, Pattern};
+use crate::plan::Route;
+
+/// What routes may name: everything that the file has, right or wrong, so that one mistake is told once.
+pub(super) struct Names<'a> {
+    pub(super) sources: Vec<&'a str>,
+    pub(super) targets: Vec<&'a str>,
+}
+
+/// The routes and what they name.
+#[derive(Debug, Default)]
+pub(super) struct Routes {
+    pub(super) routes: Vec<Arc<Route>>,
+    pub(super) tests: Vec<RouteTest>,
+}
+
+/// Compiles the routes; `None` stands for one that could not be read.
+pub(super) fn compile(
+    cx: &mut Context<'_>,
+    written: &[Option<RouteFile>],
+    names: &Names<'_>,
+    templates: &mut Templates,
+) -> Routes {
+    let mut out = Routes::default();
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for (index, file) in written.iter().enumerate() {
+        let Some(file) = file else {
+            continue;
+        };
+        let at = item("routes", index);
+        let name_path = member(&at, "name");
+        let name = cx.name::<RouteName>(&name_path, &file.name);
+        match first.get(file.name.as_str()) {
+            Some(earlier) => {
+                let message = format!("routes[{earlier}] is named {:?} already", file.name);
+                cx.report.error(&name_path, message);
+            }
+            None => {
+                first.insert(&file.name, index);
+            }
+        }
+        let from = ends::<SourceName>(
+            cx,
+            &member(&at, "from"),
+            &file.from,
+            "source",
+            &names.sources,
+        );
+        let to = ends::<TargetName>(cx, &member(&at, "to"), &file.to, "target", &names.targets);
+        let pattern = pattern(cx, &member(&at, "match"), file);
+        let template_path = member(&at, "template");
+        let template = file
+            .template
+            .as_deref()
+            .map(|template| templates.get(cx, &template_path, template, name.as_ref()));
+        let tests = file.tests.as_deref().unwrap_or_default();
+        if !tests.is_empty() && template.is_none() {
+            let message = "tests compare what a template makes, and this route has none";
+            cx.report.error(&member(&at, "tests"), message);
+        }
+        let tests = declared_tests(cx, &member(&at, "tests"), tests, name.as_ref());
+        out.tests.extend(tests);
+        if let (Some(name), Some(from), Some(to), Some(pattern)) = (name, from, to, pattern) {
+            out.routes.push(Arc::new(Route {
+                name,
+                from,
+                pattern,
+                // A template that does not compile is an error, so no plan is made of this.
+                template: template.flatten(),
+                to,
+            }));
+        }
+    }
+    check_use(cx, written, names);
+    out
+}
+
+/// The sources or targets of a route: known, at least one, none twice.
+fn ends<T: FromStr<Err = NameError>>(
+    cx: &mut Context<'_>,
+    at: &str,
+    written: &OneOrMany,
+    kind: &str,
+    names: &[&str],
+) -> Option<Vec<T>> {
+    if written.is_empty() {
+        cx.report
+            .error(at, format!("at least one {kind} is needed"));
+        return None;
+    }
+    let mut seen = HashSet::new();
+    let mut ends = Vec::new();
+    for (i, name) in written.iter().enumerate() {
+        let place = written.place(at, i);
+        if !names.contains(&name.as_str()) {
+            let (known, help) = known(name, names.iter().copied());
+            cx.report
+                .error_help(&place, format!("no {kind} named {name:?} {known}"), help);
+        } else if !seen.insert(name) {
+            cx.report
+                .error(&place, format!("{kind} {name:?} stands here twice"));
+        } else {
+            // A name that is known but wrong was told where it stands.
+            ends.extend(name.parse::<T>().ok());
+        }
+    }
+    (ends.len() == written.as_slice().len()).then_some(ends)
+}
+
+fn pattern(cx: &mut Context<'_>, at: &str, file: &RouteFile) -> Option<Pattern> {
+    let Some(record) = &file.pattern else {
+        return Some(Pattern::default());
+    };
+    match Pattern::compile(record) {
+        Ok(pattern) => Some(pattern),
+        Err(errors) => {
+            for error in errors {
+                cx.report.error(&member(at, &error.path), error.message);
+            }
+            None
+        }
+    }
+}
+
+fn declared_tests(
+    cx: &mut Context<'_>,
+    at: &str,
+    written: &[TestFile],
+    route: Option<&RouteName>,
+) -> Vec<RouteTest> {
+    let mut tests = Vec::new();
+    for (i, test) in written.iter().enumerate() {
+        let place = item(at, i);
+        let mut file = |name: &str, text: &str| {
+            let path = cx.beside(text);
+            if !path.is_file() {
+                let message = format!("there is no file {}", path.display());
+                cx.report.error(&member(&place, name), message);
+            }
+            path
+        };
+        let (event, expect) = (file("event", &test.event), file("expect", &test.expect));
+        if let Some(route) = route {
+            tests.push(RouteTest {
+                route: route.clone(),
+                event,
+                expect,
+            });
+        }
+    }
+    tests
+}
+
+/// A target that no route names is a mistake, a source that none names may be meant to be.
+fn check_use(cx: &mut Context<'_>, written: &[Option<RouteFile>], names: &Names<'_>) {
+    // A route that could not be read may name anything.
+    let Some(routes) = written
+        .iter()
+        .map(Option::as_ref)
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    let named = |name: &str, ends: fn(&RouteFile) -> &OneOrMany| {
+        routes
+            .iter()
+            .any(|route| ends(route).iter().any(|end| end == name))
+    };
+    for target in &names.targets {
+        if !named(target, |route| &route.to) {
+            let help = "name it under `to` of a route, or take it out".to_owned();
+            cx.report.key_error(
+                &member("targets", target),
+                "no route goes to this target",
+                Some(help),
+            );
+        }
+    }
+    for source in &names.sources {
+        if !named(source, |route| &route.from) {
+            cx.report.key_warn(
+                &member("sources", source),
+                "no route takes events of this source: they all stay unmatched",
+            );
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Signature schemes of sources and targets: a preset, a record, or changes to a preset.
+
+use super::compile::Context;
+use super::error::known;
+use super::yaml::member;
+use crate::signature::{Scheme, SchemeRecord};
+
+/// Compiles what stands under `preset` and `scheme` at a path.
+pub(super) fn compile(
+    cx: &mut Context<'_>,
+    path: &str,
+    preset: Option<&str>,
+    scheme: Option<&SchemeRecord>,
+) -> Option<Scheme> {
+    let record = match (preset, scheme) {
+        (None, None) => {
+            cx.report.key_error(
+                path,
+                "either `preset` or `scheme` is needed",
+                Some("such as `preset: standard-webhooks`".to_owned()),
+            );
+            return None;
+        }
+        (None, Some(own)) => own.clone(),
+        (Some(name), own) => {
+            let Some(preset) = SchemeRecord::preset(name) else {
+                let (known, help) = known(name, SchemeRecord::preset_names());
+                cx.report.error_help(
+                    &member(path, "preset"),
+                    format!("no signature preset named {name:?} {known}"),
+                    help,
+                );
+                return None;
+            };
+            match own {
+                Some(changes) => changes.clone().over(preset),
+                None => preset,
+            }
+        }
+    };
+    match Scheme::compile(&record) {
+        Ok(scheme) => Some(scheme),
+        Err(errors) => {
+            let base = member(path, if scheme.is_some() { "scheme" } else { "preset" });
+            for error in errors {
+                let at = if error.path.is_empty() {
+                    base.clone()
+                } else {
+                    member(&base, &error.path)
+                };
+                cx.report.error(&at, error.message);
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! Targets: `targets.NAME`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use jiff::Timestamp;
+
+use super::compile::Context;
+use super::file::{HeaderFile, SignFile, TargetFile};
+use super::sources::http_url;
+use super::yaml::member;
+use super::{scheme, secrets};
+use crate::event::HOPS_HEADER;
+use crate::id::TargetName;
+use crate::plan::{Signer, Target};
+use crate::retry::{RetryPolicy, RetryRecord};
+use crate::signature::{Outbound, Scheme, sign};
+
+/// How long an attempt may take, unless configured.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Most attempts at a time, unless configured.
+const DEFAULT_CONCURRENCY: u32 = 8;
+
+/// The longest timeout; what takes longer is no answer to a webhook.
+const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// Most attempts at a time that can be configured; each may hold a connection and a body.
+const MAX_CONCURRENCY: u32 = 1024;
+
+/// Headers that the HTTP client or ingate itself sets.
+const OWN_HEADERS: [&str; 9] = [
+    "connection",
+    "content-length",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    HOPS_HEADER,
+];
+
+/// Compiles the targets, in the order of the file.
+pub(super) fn compile(
+    cx: &mut Context<'_>,
+    written: &[(String, Option<TargetFile>)],
+) -> BTreeMap<TargetName, Arc<Target>> {
+    let mut targets = BTreeMap::new();
+    for (name, file) in written {
+        let at = member("targets", name);
+        let parsed = cx.name::<TargetName>(&at, name);
+        let Some(file) = file else {
+            continue;
+        };
+        if let Some(target) = compile_one(cx, &at, parsed, file) {
+            targets.insert(target.name.clone(), Arc::new(target));
+        }
+    }
+    targets
+}
+
+fn compile_one(
+    cx: &mut Context<'_>,
+    at: &str,
+    name: Option<TargetName>,
+    file: &TargetFile,
+) -> Option<Target> {
+    let url = http_url(&file.url)
+        .map_err(|message| cx.report.error(&member(at, "url"), message))
+        .ok();
+    let headers = headers(cx, &member(at, "headers"), file.headers.as_ref());
+    let sign = match &file.sign {
+        Some(sign) => signer(cx, &member(at, "sign"), sign, &file.url).map(Some),
+        None => Some(None),
+    };
+    let retry = retry(cx, &member(at, "retry"), file.retry.as_ref());
+    let timeout_path = member(at, "timeout");
+    let timeout = cx.duration(&timeout_path, file.timeout.as_deref(), DEFAULT_TIMEOUT);
+    if timeout.is_zero() || timeout > MAX_TIMEOUT {
+        cx.report.error(
+            &timeout_path,
+            "a timeout is more than nothing and at most an hour",
+        );
+    }
+    let concurrency = file.concurrency.unwrap_or(DEFAULT_CONCURRENCY);
+    if !(1..=MAX_CONCURRENCY).contains(&concurrency) {
+        let message = format!(
+            "from 1 to {MAX_CONCURRENCY} attempts can be made at a time, not {concurrency}"
+        );
+        cx.report.error(&member(at, "concurrency"), message);
+    }
+    Some(Target {
+        name: name?,
+        url: url?,
+        headers,
+        sign: sign?,
+        retry: retry?,
+        timeout,
+        concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
+    })
+}
+
+fn headers(
+    cx: &mut Context<'_>,
+    at: &str,
+    written: Option<&BTreeMap<String, HeaderFile>>,
+) -> Vec<(HeaderName, HeaderValue)> {
+    let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::new();
+    for (name, value) in written.into_iter().flatten() {
+        let path = member(at, name);
+        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
+            cx.report
+                .key_error(&path, format!("{name:?} is not the name of a header"), None);
+            continue;
+        };
+        if OWN_HEADERS.contains(&header.as_str()) {
+            cx.report
+                .key_error(&path, "this header is ingate's own to set", None);
+            continue;
+        }
+        if headers.iter().any(|(known, _)| *known == header) {
+            cx.report.key_error(&path, "this header stands twice", None);
+            continue;
+        }
+        let bytes = match value {
+            HeaderFile::Text(text) => Some(text.as_bytes().to_vec()),
+            HeaderFile::Secret(secret) => {
+                secrets::resolve(cx, &path, secret).map(|secret| secret.expose().to_vec())
+            }
+        };
+        let Some(bytes) = bytes else {
+            continue;
+        };
+        match HeaderValue::from_bytes(&bytes) {
+            Ok(mut sent) => {
+                sent.set_sensitive(matches!(value, HeaderFile::Secret(_)));
+                headers.push((header, sent));
+            }
+            Err(_) => cx.report.error(
+                &path,
+                "a header's value has no line breaks and no control characters",
+            ),
+        }
+    }
+    headers
+}
+
+fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<Signer> {
+    let scheme = scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref());
+    let keys = secrets::keys(
+        cx,
+        &member(at, "secrets"),
+        file.secrets.as_deref(),
+        scheme.as_ref(),
+        Scheme::signing_key,
+    );
+    let signer = Signer {
+        scheme: scheme?,
+        keys: keys?,
+    };
+    // Whether a scheme can sign at all is best known by trying it.
+    let trial = Outbound {
+        id: "trial",
+        timestamp: Timestamp::UNIX_EPOCH,
+        method: &Method::POST,
+        url,
+        event_type: "trial",
+        body: b"{}",
+    };
+    if let Err(error) = sign(&signer.scheme, &signer.keys, &trial) {
+        let place = if file.preset.is_some() {
+            "preset"
+        } else {
+            "scheme"
+        };
+        cx.report.error(&member(at, place), error.to_string());
+        return None;
+    }
+    Some(signer)
+}
+
+fn retry(cx: &mut Context<'_>, at: &str, written: Option<&RetryRecord>) -> Option<RetryPolicy> {
+    let default = RetryRecord::default();
+    match RetryPolicy::compile(written.unwrap_or(&default)) {
+        Ok(policy) => Some(policy),
+        Err(errors) => {
+            for error in errors {
+                let path = if error.path.is_empty() {
+                    at.to_owned()
+                } else {
+                    member(at, &error.path)
+                };
+                cx.report.error(&path, error.message);
+            }
+            None
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! The folder of templates: the files that routes and `include` / `render` name.
+//!
+//! Promise: a name never leads out of the folder, neither by `..` nor by a link.
+
+use std::collections::HashMap;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::TemplateFile;
+use super::compile::Context;
+use super::error::known;
+use super::read_bounded;
+use crate::id::RouteName;
+use crate::template::{PartialText, Partials, Template};
+
+/// Most bytes of a template file; the longest in use have some tens of KiB.
+const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+
+/// What may be left out at the end of a template's name.
+const EXTENSION: &str = ".liquid";
+
+/// Most files of the folder that are listed as known, and how deep they may lie.
+const MAX_LISTED: usize = 1000;
+const MAX_LISTED_DEPTH: usize = 8;
+
+/// The folder of templates.
+#[derive(Debug, Clone)]
+pub struct TemplateFolder {
+    root: PathBuf,
+}
+
+impl TemplateFolder {
+    /// The folder at `root`.
+    #[must_use]
+    pub fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The file of this name, exact or without `.liquid`; `None` if there is none in the folder.
+    fn locate(&self, name: &str) -> Option<PathBuf> {
+        let relative = Path::new(name);
+        let inside = relative
+            .components()
+            .all(|c| matches!(c, Component::Normal(_)));
+        if name.is_empty() || name.contains('\0') || !inside {
+            return None;
+        }
+        let root = self.root.canonicalize().ok()?;
+        [name.to_owned(), format!("{name}{EXTENSION}")]
+            .iter()
+            .map(|candidate| self.root.join(candidate))
+            .find(|path| {
+                path.is_file()
+                    && path
+                        .canonicalize()
+                        .is_ok_and(|real| real.starts_with(&root))
+            })
+    }
+}
+
+impl Partials for TemplateFolder {
+    fn find(&self, name: &str) -> Option<PartialText> {
+        let path = self.locate(name)?;
+        let text = read_bounded(&path, MAX_TEMPLATE_BYTES).ok()?;
+        Some(PartialText {
+            path: path.display().to_string(),
+            text: text.into(),
+        })
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        list(&self.root, "", MAX_LISTED_DEPTH, &mut names);
+        names.sort();
+        names
+    }
+}
+
+/// Adds the files of a folder, by their names from the root on.
+fn list(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) {
+    let (Some(depth), Ok(entries)) = (depth.checked_sub(1), std::fs::read_dir(folder)) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let Ok(name) = entry.file_name().into_string() else {
+            continue;
+        };
+        if name.starts_with('.') || names.len() >= MAX_LISTED {
+            continue;
+        }
+        let (path, name) = (entry.path(), format!("{prefix}{name}"));
+        if path.is_dir() {
+            list(&path, &format!("{name}/"), depth, names);
+        } else {
+            names.push(name);
+        }
+    }
+}
+
+/// The templates that were compiled so far; each is compiled once, its error is told once.
+#[derive(Debug)]
+pub(super) struct Templates {
+    folder: TemplateFolder,
+    compiled: HashMap<PathBuf, Option<Arc<Template>>>,
+    pub(super) used: Vec<TemplateFile>,
+}
+
+impl Templates {
+    pub(super) fn new(folder: TemplateFolder) -> Self {
+        Self {
+            folder,
+            compiled: HashMap::new(),
+            used: Vec::new(),
+        }
+    }
+
+    /// The template of this name, for a route.
+    pub(super) fn get(
+        &mut self,
+        cx: &mut Context<'_>,
+        at: &str,
+        name: &str,
+        route: Option<&RouteName>,
+    ) -> Option<Arc<Template>> {
+        let Some(path) = self.folder.locate(name) else {
+            let names = self.folder.names();
+            let folder = self.folder.root.display();
+            let (known, help) = known(name, names.iter().map(String::as_str));
+            cx.report.error_help(
+                at,
+                format!("no template named {name:?} in {folder} {known}"),
+                help,
+            );
+            return None;
+        };
+        if let Some(used) = self.used.iter_mut().find(|used| used.path == path) {
+            used.routes.extend(route.cloned());
+        } else {
+            self.used.push(TemplateFile {
+                name: name.to_owned(),
+                path: path.clone(),
+                routes: route.cloned().into_iter().collect(),
+            });
+        }
+        if let Some(known) = self.compiled.get(&path) {
+            return known.clone();
+        }
+        let template = self.compile(cx, at, &path);
+        self.compiled.insert(path, template.clone());
+        template
+    }
+
+    fn compile(&self, cx: &mut Context<'_>, at: &str, path: &Path) -> Option<Arc<Template>> {
+        let shown = path.display().to_string();
+        let text = match read_bounded(path, MAX_TEMPLATE_BYTES) {
+            Ok(text) => text,
+            Err(why) => {
+                cx.report
+                    .error(at, format!("the template {shown} cannot be read: {why}"));
+                return None;
+            }
+        };
+        match Template::compile(&shown, &text, &self.folder) {
+            Ok(template) => Some(Arc::new(template)),
+            Err(error) => {
+                cx.report.template(at, &error);
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_in_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("templates");
+        std::fs::create_dir_all(root.join("parts")).unwrap();
+        std::fs::write(root.join("a.json.liquid"), "A").unwrap();
+        std::fs::write(root.join("parts/b.liquid"), "B").unwrap();
+        std::fs::write(root.join("exact"), "E").unwrap();
+        std::fs::write(dir.path().join("secret.liquid"), "S").unwrap();
+        std::os::unix::fs::symlink(dir.path().join("secret.liquid"), root.join("link.liquid"))
+            .unwrap();
+        let folder = TemplateFolder::new(root.clone());
+        for (name, wanted) in [
+            ("a.json.liquid", Some("A")),
+            ("a.json", Some("A")),
+            ("a", None),
+            ("exact", Some("E")),
+            ("parts/b", Some("B")),
+            ("parts", None),
+            ("link", None),
+            ("../secret", None),
+            ("parts/../../secret", None),
+            ("./a.json", None),
+            ("/etc/hostname", None),
+            ("", None),
+        ] {
+            let text = folder.find(name).map(|found| found.text.to_string());
+            assert_eq!(text.as_deref(), wanted, "{name:?}");
+        }
+        assert_eq!(
+            folder.names(),
+            ["a.json.liquid", "exact", "link.liquid", "parts/b.liquid"]
+        );
+        assert!(
+            TemplateFolder::new(dir.path().join("none"))
+                .names()
+                .is_empty()
+        );
+    }
+}
