@@ -36,19 +36,29 @@
 //! | 3 | [`plan`] | the compiled configuration |
 //! | 4 | [`config`] | from files to a plan, all errors at once |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
+//! | 5 | [`intake`] | the inbound story |
+//! | 5 | [`dispatch`] | the outbound story, one task a target |
+//! | 6 | [`ingest`] | the public door: limits and status codes |
+//! | 6 | [`admin`] | the operator's door |
+//! | 7 | [`app`] | the only wiring |
 //!
 //! # The promises
 //!
 //! 1. Durable before 200. 2. Nothing dropped silently. 3. At least once, same id. 4. Valid JSON, always. 5. Frozen
 //!    once tried. 6. Isolation. 7. Only verified requests become events. The README says each in full.
 
+pub mod admin;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod decimal;
 pub mod delivery;
+pub mod dispatch;
 pub mod event;
 pub mod excerpt;
 pub mod id;
+pub mod ingest;
+pub mod intake;
 pub mod metrics;
 pub mod pattern;
 pub mod plan;

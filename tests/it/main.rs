@@ -10,8 +10,13 @@
     missing_docs
 )]
 
+mod answers;
 mod config;
 mod cookbook;
+mod delivery;
 mod delivery_rules;
+mod hostile;
+mod lifecycle;
 mod liquid_suite;
 mod signature_vectors;
+mod support;

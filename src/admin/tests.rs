@@ -1,0 +1,430 @@
+//! The door over real sockets, in front of a store in memory.
+
+use std::sync::atomic::Ordering;
+
+use http::StatusCode;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+use crate::clock::ManualClock;
+use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome, State};
+use crate::dispatch::testing::{MemoryStore, plan, target};
+use crate::id::DeliveryId;
+use crate::secret::Secret;
+use crate::store::Settlement;
+
+/// A door that is open, over a store that is to be filled.
+struct Open {
+    address: SocketAddr,
+    store: Arc<MemoryStore>,
+    clock: Arc<ManualClock>,
+    draining: Arc<AtomicBool>,
+    shutdown: watch::Sender<bool>,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+async fn open(token: Option<&str>) -> Open {
+    let clock = Arc::new(ManualClock::new("2026-02-03T04:05:06Z".parse().unwrap()));
+    let store = MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock));
+    let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
+    let mut plan = plan(vec![target("erp", nobody), target("audit", nobody)]);
+    plan.admin.token = token.map(Secret::new);
+    let draining = Arc::new(AtomicBool::new(false));
+    let admin = Arc::new(Admin {
+        plan: Arc::new(plan),
+        store: Arc::<MemoryStore>::clone(&store),
+        clock: Arc::<ManualClock>::clone(&clock),
+        metrics: Arc::new(Metrics::new()),
+        draining: Arc::clone(&draining),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (shutdown, watcher) = watch::channel(false);
+    let serving = tokio::spawn(admin.serve(listener, watcher));
+    Open {
+        address,
+        store,
+        clock,
+        draining,
+        shutdown,
+        serving,
+    }
+}
+
+/// An answer: status, head in lower case, body.
+struct Got {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Got {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+impl Open {
+    /// Sends a request head as it is given, without the last empty line.
+    async fn raw(&self, head: &str) -> Got {
+        let mut stream = TcpStream::connect(self.address).await.unwrap();
+        let request = format!("{head}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        Got {
+            status: head[9..12].parse().unwrap(),
+            head: head.to_lowercase(),
+            body: body.to_owned(),
+        }
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        self.raw(&format!("GET {path} HTTP/1.1\r\nhost: localhost"))
+            .await
+    }
+
+    async fn post(&self, path: &str) -> Got {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0");
+        self.raw(&head).await
+    }
+}
+
+#[tokio::test]
+async fn livez_and_readyz() {
+    let door = open(Some("t")).await;
+    let live = door.get("/livez").await;
+    assert_eq!((live.status, live.json()), (200, json!({"live": true})));
+    let ready = door.get("/readyz").await;
+    let wanted = json!({"ready": true, "reasons": []});
+    assert_eq!((ready.status, ready.json()), (200, wanted));
+    door.store.set_unavailable(Some("rebuilding, 10 % done"));
+    door.draining.store(true, Ordering::Relaxed);
+    let ready = door.get("/readyz").await;
+    let reasons = ["draining", "store: rebuilding, 10 % done"];
+    let wanted = json!({"ready": false, "reasons": reasons});
+    assert_eq!((ready.status, ready.json()), (503, wanted));
+    assert_eq!(door.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn answers_are_guarded_and_errors_have_one_shape() {
+    let door = open(None).await;
+    for (head, status, code) in [
+        ("GET /nothing HTTP/1.1\r\nhost: localhost", 404, "not_found"),
+        ("GET / HTTP/1.1\r\nhost: localhost", 404, "not_found"),
+        (
+            "GET /api/v1/events/x HTTP/1.1\r\nhost: localhost",
+            404,
+            "not_found",
+        ),
+        (
+            "PUT /livez HTTP/1.1\r\nhost: localhost",
+            405,
+            "method_not_allowed",
+        ),
+        (
+            "GET /api/v1/events?x=1 HTTP/1.1\r\nhost: localhost",
+            400,
+            "bad_query",
+        ),
+        ("GET /livez HTTP/1.1", 400, "bad_host"),
+        (
+            "GET /livez HTTP/1.1\r\nhost: evil.example",
+            421,
+            "wrong_host",
+        ),
+        (
+            "GET http://evil.example/livez HTTP/1.1\r\nhost: localhost",
+            421,
+            "wrong_host",
+        ),
+        (
+            "GET /livez HTTP/1.1\r\nhost: localhost\r\norigin: http://evil.example",
+            403,
+            "foreign_origin",
+        ),
+        (
+            "GET /livez HTTP/1.1\r\nhost: localhost\r\nsec-fetch-site: cross-site",
+            403,
+            "foreign_origin",
+        ),
+        (
+            "POST /api/v1/deliveries/x/retry HTTP/1.1\r\nhost: localhost\r\ncontent-length: 99999",
+            413,
+            "body_too_large",
+        ),
+    ] {
+        let got = door.raw(head).await;
+        assert_eq!(got.status, status, "{head}\n{}", got.body);
+        let error = &got.json()["error"];
+        assert_eq!(error["code"], code, "{head}");
+        assert!(
+            error["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty())
+        );
+        for line in [
+            "content-type: application/json",
+            "x-content-type-options: nosniff",
+            "cache-control: no-store",
+            "x-frame-options: deny",
+            "content-security-policy: default-src 'none'",
+        ] {
+            assert!(got.head.contains(line), "{line} is missing after {head}");
+        }
+    }
+    let not_allowed = door.post("/api/v1/events").await;
+    assert!(not_allowed.head.contains("\r\nallow: get, head"));
+    let own = format!("origin: http://{}", door.address);
+    let head = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n{own}", door.address);
+    assert_eq!(door.raw(&head).await.status, 200);
+    let head = "HEAD /livez HTTP/1.1\r\nhost: localhost";
+    let got = door.raw(head).await;
+    assert_eq!((got.status, got.body.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn the_token_is_asked_for() {
+    let door = open(Some("right")).await;
+    for path in ["/metrics", "/api/v1/events", "/nothing"] {
+        let got = door.get(path).await;
+        assert_eq!(got.status, 401, "{path}");
+        assert!(got.head.contains("\r\nwww-authenticate: bearer"), "{path}");
+    }
+    for (token, status) in [("right", 200), ("wrong", 401)] {
+        let head = format!(
+            "GET /api/v1/events HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {token}"
+        );
+        assert_eq!(door.raw(&head).await.status, status, "{token}");
+    }
+}
+
+#[tokio::test]
+async fn off_loopback_it_stays_shut_without_a_token() {
+    for (listen, token, ok) in [
+        ("127.0.0.1:1", None, true),
+        ("127.9.9.9:1", None, true),
+        ("[::1]:1", None, true),
+        ("0.0.0.0:1", None, false),
+        ("[::]:1", None, false),
+        ("10.0.0.1:1", None, false),
+        ("10.0.0.1:1", Some(""), false),
+        ("10.0.0.1:1", Some("t"), true),
+    ] {
+        let plan = AdminPlan {
+            listen: listen.parse().unwrap(),
+            token: token.map(Secret::new),
+            hosts: Vec::new(),
+        };
+        assert_eq!(Admin::check(&plan).is_ok(), ok, "{listen} {token:?}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_show_every_target() {
+    let door = open(None).await;
+    let (_, ids) = door.store.add(b"{}", &["erp", "erp", "gone"]);
+    let at = door.clock.now();
+    let reason = DeadReason::Gone;
+    door.store.change(ids[1], |delivery| {
+        delivery.state = State::Dead { at, reason }
+    });
+    door.clock.advance(Duration::from_secs(90));
+    let got = door.get("/metrics").await;
+    assert!(
+        got.head
+            .contains("content-type: application/openmetrics-text; version=1.0.0")
+    );
+    for line in [
+        "ingate_queue_depth{target=\"erp\",state=\"pending\"} 1\n",
+        "ingate_queue_depth{target=\"erp\",state=\"dead\"} 1\n",
+        "ingate_queue_oldest_age_seconds{target=\"erp\"} 90.0\n",
+        "ingate_queue_depth{target=\"audit\",state=\"pending\"} 0\n",
+        "ingate_queue_oldest_age_seconds{target=\"audit\"} 0.0\n",
+        "ingate_queue_depth{target=\"gone\",state=\"pending\"} 1\n",
+    ] {
+        assert!(
+            got.body.contains(line),
+            "{line} is missing in\n{}",
+            got.body
+        );
+    }
+    assert!(got.body.ends_with("# EOF\n"));
+    // A target that is not configured goes to zero with its last delivery.
+    door.store
+        .change(ids[2], |delivery| delivery.state = State::Delivered { at });
+    let got = door.get("/metrics").await;
+    assert!(
+        got.body
+            .contains("ingate_queue_depth{target=\"gone\",state=\"pending\"} 0\n")
+    );
+}
+
+#[tokio::test]
+async fn listings_are_paged_and_filtered() {
+    let door = open(None).await;
+    let mut ids: Vec<DeliveryId> = Vec::new();
+    for number in 0..5 {
+        let to = ["erp", "audit"][number % 2];
+        ids.extend(door.store.add(b"{}", &[to]).1);
+    }
+    ids.reverse();
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let of = |got: &Got| -> (Vec<String>, Option<String>) {
+        let page = got.json();
+        let id = |row: &Value| row["id"].as_str().unwrap().to_owned();
+        let items = page["items"].as_array().unwrap().iter().map(id).collect();
+        (items, page["next"].as_str().map(str::to_owned))
+    };
+    let path = "/api/v1/deliveries";
+    let (items, next) = of(&door.get(&format!("{path}?limit=2")).await);
+    assert_eq!((&items[..], next.as_ref()), (&ids[..2], Some(&ids[1])));
+    let (items, next) = of(&door.get(&format!("{path}?limit=3&before={}", ids[1])).await);
+    assert_eq!((&items[..], next), (&ids[2..], None));
+    let (items, next) = of(&door
+        .get(&format!("{path}?target=audit&state=pending"))
+        .await);
+    assert_eq!((items, next), (vec![ids[1].clone(), ids[3].clone()], None));
+    let (items, _) = of(&door.get(&format!("{path}?state=dead")).await);
+    assert!(items.is_empty());
+
+    let (events, next) = of(&door.get("/api/v1/events?limit=3").await);
+    assert_eq!(events.len(), 3);
+    let before = next.unwrap();
+    let (rest, next) = of(&door.get(&format!("/api/v1/events?before={before}")).await);
+    assert_eq!((rest.len(), next), (2, None));
+}
+
+/// Claims the one delivery that is due and settles it.
+async fn settle(store: &MemoryStore, outcome: Outcome, next: Next, started_at: Timestamp) {
+    let claims = store.claim(&"erp".parse().unwrap(), 1).await.unwrap();
+    let claimed = &claims.taken[0];
+    let settlement = Settlement {
+        attempt: Attempt {
+            number: claimed.delivery.attempts + 1,
+            started_at,
+            took: Duration::from_millis(1500),
+            outcome,
+        },
+        next,
+        frozen: None,
+    };
+    store.settle(claimed.lease, settlement).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_event_is_shown_whole_and_its_delivery_retried() {
+    let door = open(None).await;
+    let now = door.clock.now();
+    let body = br#"{"n":1.10,"z":null,"a":[]}"#;
+    let (event, ids) = door.store.add(body, &["erp"]);
+    let failed = Outcome::Failed {
+        failure: Failure::Connect,
+        detail: "refused".to_owned(),
+    };
+    settle(&door.store, failed, Next::RetryAt(now), now).await;
+    let gone = Outcome::Answered {
+        status: 410,
+        retry_after: Some(Duration::from_secs(7)),
+        snippet: "go away".to_owned(),
+    };
+    settle(&door.store, gone, Next::Bury(DeadReason::Gone), now).await;
+
+    let got = door.get(&format!("/api/v1/events/{event}")).await;
+    let time = "2026-02-03T04:05:06Z";
+    let delivery = json!({
+        "id": ids[0], "event": event, "route": "all", "target": "erp", "state": "dead",
+        "due_at": null, "ended_at": time, "reason": "gone", "attempts_made": 2, "started_at": time,
+        "attempts": [
+            {"number": 1, "started_at": time, "took_seconds": 1.5,
+             "outcome": {"kind": "failed", "failure": "connect", "detail": "refused"}},
+            {"number": 2, "started_at": time, "took_seconds": 1.5,
+             "outcome": {"kind": "answered", "status": 410, "retry_after_seconds": 7.0, "snippet": "go away"}},
+        ],
+    });
+    let wanted = json!({
+        "id": event, "source": "wreno", "message_id": "msg_1", "type": "vendor.updated",
+        "received_at": time, "hops": 2, "size_bytes": body.len(),
+        "headers": [{"name": "content-type", "value": "text/csv"}],
+        "body": {"n": null, "z": null, "a": []},
+        "deliveries": [delivery],
+    });
+    let mut shown = got.json();
+    assert!(
+        got.body.contains("\"n\":1.10"),
+        "numbers are exact: {}",
+        got.body
+    );
+    shown["body"]["n"] = Value::Null;
+    assert_eq!((got.status, shown), (200, wanted));
+
+    let path = format!("/api/v1/deliveries/{}/retry", ids[0]);
+    let got = door.post(&path).await;
+    assert_eq!(got.status, 200, "{}", got.body);
+    let shown = got.json();
+    assert_eq!(
+        (&shown["state"], &shown["due_at"]),
+        (&json!("pending"), &json!(time))
+    );
+    assert!(matches!(door.store.state(ids[0]), State::Pending { .. }));
+
+    let nobody = format!("/api/v1/deliveries/{}/retry", DeliveryId::generate());
+    assert_eq!(door.post(&nobody).await.status, 404);
+    assert_eq!(door.get(&path).await.status, 405);
+    door.store.set_unavailable(Some("full"));
+    let got = door.post(&path).await;
+    assert_eq!(got.status, 503);
+    assert!(got.head.contains("\r\nretry-after: 5"), "{}", got.head);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_json_is_shown_in_base64() {
+    let door = open(None).await;
+    let (event, _) = door.store.add(b"\xff\x00", &[]);
+    let shown = door.get(&format!("/api/v1/events/{event}")).await.json();
+    assert_eq!(shown["body_base64"], "/wA=");
+    assert!(shown.get("body").is_none());
+}
+
+#[tokio::test]
+async fn it_closes_when_told() {
+    let door = open(None).await;
+    // A connection that is idle does not hold it up.
+    let _idle = TcpStream::connect(door.address).await.unwrap();
+    assert_eq!(door.get("/livez").await.status, 200);
+    door.shutdown.send(true).unwrap();
+    door.serving.await.unwrap();
+    assert!(TcpStream::connect(door.address).await.is_err());
+}
+
+#[test]
+fn store_errors_have_their_status() {
+    for (error, status) in [
+        (crate::store::StoreError::NotFound, StatusCode::NOT_FOUND),
+        (
+            crate::store::StoreError::WrongState {
+                state: "discarded",
+                wanted: "retried",
+            },
+            StatusCode::CONFLICT,
+        ),
+        (
+            crate::store::StoreError::Unavailable("full".to_owned()),
+            StatusCode::SERVICE_UNAVAILABLE,
+        ),
+        (
+            crate::store::StoreError::Damaged("bad".to_owned()),
+            StatusCode::INTERNAL_SERVER_ERROR,
+        ),
+    ] {
+        assert_eq!(
+            api::Refusal::from(error.clone()).status(),
+            status,
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,325 @@
+//! The wiring: opens the store, binds both doors, starts what runs, and ends it in order. The only place
+//! where the parts are put together.
+//!
+//! Promise: when [`App::build`] is through, the store is ours and both addresses are taken, so what can
+//! fail has failed; [`App::serve`] returns only when nothing runs any more and the store is closed.
+//! Not here: arguments, signals and exit codes (see `cli`).
+
+use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tracing_subscriber::EnvFilter;
+
+use crate::admin::{Admin, AdminError};
+use crate::clock::Clock;
+use crate::dispatch::Dispatcher;
+use crate::ingest::{self, Ingest};
+use crate::intake::Intake;
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use crate::store::Store;
+use crate::store::local::{LocalStore, OpenError, StoreOptions};
+
+/// The environment variable that says what is logged, e.g. `debug` or `ingate::intake=debug,info`.
+pub const LOG_VARIABLE: &str = "INGATE_LOG";
+
+/// What is logged unless something else is asked for.
+const DEFAULT_LOG: &str = "info";
+
+/// File descriptors for the store, the operator's door, the log and the runtime, with room to spare.
+const OTHER_FILES: usize = 256;
+
+/// A daemon that is ready to serve.
+pub struct App {
+    plan: Arc<Plan>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    draining: Arc<AtomicBool>,
+    public: Door,
+    operator: Door,
+}
+
+struct Door {
+    listener: TcpListener,
+    addr: SocketAddr,
+}
+
+/// Why the daemon does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[source] OpenError),
+    /// Opening the store broke down, by a fault of ours.
+    #[error("opening the store broke down")]
+    StoreBroke(#[source] tokio::task::JoinError),
+    /// The operator's door would be open to the network without a token.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {addr} ({door})")]
+    Bind {
+        /// Which of the doors, as the configuration calls it.
+        door: &'static str,
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl App {
+    /// Opens the store and binds both doors. Nothing is accepted or delivered yet.
+    ///
+    /// # Errors
+    /// If the store cannot be opened, an address cannot be listened on, or the operator's door may not be
+    /// opened like this.
+    pub async fn build(plan: Arc<Plan>, clock: Arc<dyn Clock>) -> Result<Self, AppError> {
+        Admin::check(&plan.admin)?;
+        let metrics = Arc::new(Metrics::new());
+        // The store comes first: of two daemons on one store, the second is to hear of that.
+        let store = open_store(&plan, Arc::clone(&clock), Arc::clone(&metrics)).await?;
+        let (public, operator) = match bind(&plan).await {
+            Ok(doors) => doors,
+            Err(error) => {
+                store.close().await;
+                return Err(error);
+            }
+        };
+        Ok(Self {
+            plan,
+            store,
+            clock,
+            metrics,
+            draining: Arc::default(),
+            public,
+            operator,
+        })
+    }
+
+    /// Where the public door listens.
+    #[must_use]
+    pub fn public_addr(&self) -> SocketAddr {
+        self.public.addr
+    }
+
+    /// Where the operator's door listens.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        self.operator.addr
+    }
+
+    /// Serves until `stop` is done, then drains: it reports not to be ready, takes no connections and
+    /// claims nothing more, lets requests and attempts under way end within the plan's `drain`, and
+    /// closes the store. The operator's door stays open to the last.
+    pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let (stop_public, public_stops) = watch::channel(false);
+        let (stop_operator, operator_stops) = watch::channel(false);
+        let admin = Arc::new(Admin {
+            plan: Arc::clone(&self.plan),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            draining: Arc::clone(&self.draining),
+        });
+        let dispatcher = Dispatcher::start(
+            Arc::clone(&self.plan),
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.metrics),
+        );
+        let intake = Intake::new(
+            Arc::clone(&self.plan),
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.metrics),
+        );
+        let ingest = Ingest::new(Arc::clone(&self.plan), intake, Arc::clone(&self.metrics));
+        let connections = affordable(self.plan.limits.connections, files_besides(&self.plan));
+        tracing::info!(listen = %self.public.addr, admin = %self.operator.addr, "ready");
+        let operator = tokio::spawn(admin.serve(self.operator.listener, operator_stops));
+        let public = tokio::spawn(ingest::serve(
+            self.public.listener,
+            Arc::new(ingest),
+            connections,
+            public_stops,
+        ));
+
+        stop.await;
+        tracing::info!(within = ?self.plan.drain, "stopping");
+        self.draining.store(true, Ordering::SeqCst);
+        stop_public.send_replace(true);
+        tokio::join!(ended("public", public), dispatcher.drain(self.plan.drain));
+        self.store.close().await;
+        stop_operator.send_replace(true);
+        ended("operator's", operator).await;
+        tracing::info!("stopped");
+    }
+}
+
+/// How many connections the public door may hold out of `wanted`, so that those who open more and more of
+/// them cannot take the last file descriptor from the store: `besides` are kept back. Raises the limit of
+/// the process as far as it may.
+fn affordable(wanted: usize, besides: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    let needed = u64::try_from(wanted.saturating_add(besides)).unwrap_or(u64::MAX);
+    let current = match (limit.current, limit.maximum) {
+        (None, _) => return wanted,
+        (Some(current), most) if current < needed => {
+            let raised = most.map_or(needed, |most| most.min(needed));
+            let asked = Rlimit {
+                current: Some(raised),
+                maximum: most,
+            };
+            setrlimit(Resource::Nofile, asked).map_or(current, |()| raised)
+        }
+        (Some(current), _) => current,
+    };
+    let current = usize::try_from(current).unwrap_or(usize::MAX);
+    let room = current.saturating_sub(besides).max(current / 4).min(wanted);
+    if room < wanted {
+        tracing::warn!(
+            configured = wanted,
+            connections = room,
+            files = current,
+            "the limit of open files is too low for the connections that are configured"
+        );
+    }
+    room
+}
+
+/// File descriptors that are needed besides the public door's connections.
+fn files_besides(plan: &Plan) -> usize {
+    // An attempt has a connection, and as many idle ones are kept.
+    let targets = plan.targets.values();
+    targets
+        .map(|target| target.concurrency.saturating_mul(2))
+        .fold(OTHER_FILES, usize::saturating_add)
+}
+
+async fn bind(plan: &Plan) -> Result<(Door, Door), AppError> {
+    let public = Door::bind("listen", plan.listen).await?;
+    let operator = Door::bind("admin.listen", plan.admin.listen).await?;
+    Ok((public, operator))
+}
+
+impl Door {
+    async fn bind(door: &'static str, addr: SocketAddr) -> Result<Self, AppError> {
+        let failed = |source| AppError::Bind { door, addr, source };
+        let listener = TcpListener::bind(addr).await.map_err(failed)?;
+        let addr = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, addr })
+    }
+}
+
+/// Opens the store on a thread that may block: reading the journal may take a while.
+async fn open_store(
+    plan: &Arc<Plan>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+) -> Result<Arc<dyn Store>, AppError> {
+    let options = StoreOptions::from(&plan.store);
+    let opened = tokio::task::spawn_blocking(move || LocalStore::open(&options, clock, metrics));
+    let store = opened
+        .await
+        .map_err(AppError::StoreBroke)?
+        .map_err(AppError::Store)?;
+    Ok(Arc::new(store))
+}
+
+async fn ended(door: &str, task: JoinHandle<()>) {
+    if let Err(error) = task.await {
+        tracing::error!(%error, "the {door} door broke down");
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Why the log cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// The filter cannot be read.
+    #[error("`{filter}` does not say what to log (such as `debug` or `ingate::intake=debug,info`)")]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// Why.
+        #[source]
+        source: tracing_subscriber::filter::ParseError,
+    },
+    /// There is a log already.
+    #[error("the log is set up already")]
+    Twice,
+}
+
+/// Sends the log to stderr. What is logged is what `filter` says, else [`LOG_VARIABLE`], else `info` and above.
+/// Colours only for people at a terminal who have not set `NO_COLOR`.
+///
+/// # Errors
+/// If the filter cannot be read, or there is a log already.
+pub fn init_tracing(format: LogFormat, filter: Option<&str>) -> Result<(), LogError> {
+    let filter = match filter {
+        Some(filter) => filter.to_owned(),
+        None => std::env::var(LOG_VARIABLE)
+            .ok()
+            .filter(|value| !value.is_empty())
+            .unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+    };
+    let parsed = match EnvFilter::builder().parse(&filter) {
+        Ok(parsed) => parsed,
+        Err(source) => return Err(LogError::Filter { filter, source }),
+    };
+    let colours = io::stderr().is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(parsed)
+        .with_writer(io::stderr)
+        .with_ansi(colours);
+    match format {
+        LogFormat::Human => log.try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    }
+    .map_err(|_| LogError::Twice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_store_keeps_its_files() {
+        let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+        assert_eq!(affordable(10, 10), 10);
+        if let Some(most) = maximum {
+            let most = usize::try_from(most).unwrap();
+            assert_eq!(affordable(most, 10), most - 10);
+            assert_eq!(affordable(10, most), 10);
+            assert_eq!(affordable(usize::MAX, most), most / 4);
+        }
+    }
+
+    #[test]
+    fn a_filter_that_says_nothing_is_named() {
+        match init_tracing(LogFormat::Human, Some("ingate=loud")) {
+            Err(LogError::Filter { filter, .. }) => assert_eq!(filter, "ingate=loud"),
+            other => panic!("{other:?}"),
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! One attempt: body, signature, request, outcome, settlement.
+//!
+//! Promise: the outcome of a request that was sent is recorded, however long the store takes, while
+//! the process lives; a request that is cut off at the end counts as an attempt, since the target may
+//! have it. Not here: HTTP (see `client`), the body (see `payload`).
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tokio::sync::watch;
+
+use super::client::Client;
+use super::payload::{self, Payload, Unsendable};
+use super::{Phase, Shared};
+use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome};
+use crate::event::HOPS_HEADER;
+use crate::plan::Target;
+use crate::signature::{self, Outbound};
+use crate::store::{Claimed, Lease, Settled, Settlement, StoreError};
+
+/// The header that carries the delivery's id; the same on every attempt.
+const ID_HEADER: HeaderName = HeaderName::from_static("webhook-id");
+
+/// How we name ourselves to targets.
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("ingate/", env!("CARGO_PKG_VERSION")));
+
+/// Headers that frame the message; they are the client's own, whatever is configured.
+const FRAMING: [HeaderName; 3] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];
+
+/// The first pause after the store failed to record an outcome; it doubles with each failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Makes the attempts of one target.
+pub(super) struct Attempter {
+    pub(super) shared: Arc<Shared>,
+    pub(super) target: Arc<Target>,
+    pub(super) client: Client,
+}
+
+/// A request that is ready to be sent.
+struct Ready {
+    headers: HeaderMap,
+    body: Bytes,
+    /// Whether the body is to be kept for later attempts.
+    freeze: bool,
+}
+
+impl Attempter {
+    /// Makes one attempt and records what came of it.
+    pub(super) async fn attempt(&self, claimed: Claimed, mut phase: watch::Receiver<Phase>) {
+        let clock = &self.shared.clock;
+        let (started_at, started) = (clock.now(), Instant::now());
+        let prepared = tokio::select! {
+            prepared = self.prepare(&claimed) => prepared,
+            () = reached(&mut phase, Phase::Cut) => return self.release(claimed.lease).await,
+        };
+        let (outcome, cut, frozen) = match prepared {
+            Err(Unsendable { reason, detail }) => {
+                (Outcome::Unsendable { reason, detail }, false, None)
+            }
+            Ok(ready) => {
+                let frozen = ready.freeze.then(|| ready.body.clone());
+                let post = self
+                    .client
+                    .post(&self.target.url, ready.headers, ready.body, &**clock);
+                tokio::select! {
+                    outcome = post => (outcome, false, frozen),
+                    () = reached(&mut phase, Phase::Cut) => (cut_off(), true, frozen),
+                }
+            }
+        };
+        let now = clock.now();
+        let next = if cut {
+            Next::RetryAt(now)
+        } else {
+            let policy = &self.target.retry;
+            let mut rng = fastrand::Rng::new();
+            claimed.delivery.after(&outcome, policy, now, &mut rng)
+        };
+        let attempt = Attempt {
+            number: claimed.delivery.attempts.saturating_add(1),
+            started_at,
+            took: started.elapsed(),
+            outcome,
+        };
+        self.report(&claimed, &attempt, next);
+        let settlement = Settlement {
+            attempt,
+            next,
+            frozen: frozen.filter(|_| next != Next::Done),
+        };
+        self.settle(claimed.lease, settlement, phase).await;
+    }
+
+    /// Gives a claimed delivery back untried.
+    pub(super) async fn release(&self, lease: Lease) {
+        if let Err(error) = self.shared.store.release(lease).await {
+            tracing::warn!(
+                target_name = %self.target.name, delivery = %lease.delivery, %error,
+                "cannot release a delivery; it will be tried after the next start"
+            );
+        }
+    }
+
+    async fn prepare(&self, claimed: &Claimed) -> Result<Ready, Unsendable> {
+        let Payload {
+            body,
+            content_type,
+            freeze,
+        } = payload::payload(&self.shared, &self.target.name, claimed).await?;
+        let headers = self.headers(claimed, content_type, &body)?;
+        Ok(Ready {
+            headers,
+            body,
+            freeze,
+        })
+    }
+
+    /// All headers of the request: ours, over them the configured ones, over them the signature's.
+    fn headers(
+        &self,
+        claimed: &Claimed,
+        content_type: HeaderValue,
+        body: &Bytes,
+    ) -> Result<HeaderMap, Unsendable> {
+        let target = &self.target;
+        let parts = claimed.event.parts();
+        let id = claimed.delivery.id.to_string();
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(USER_AGENT, AGENT);
+        for (name, _) in &target.headers {
+            headers.remove(name);
+        }
+        for (name, value) in &target.headers {
+            if !FRAMING.contains(name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let hops = HeaderValue::from(parts.hops.saturating_add(1));
+        headers.insert(HeaderName::from_static(HOPS_HEADER), hops);
+        if let Ok(value) = HeaderValue::from_str(&id) {
+            headers.insert(ID_HEADER, value);
+        }
+        if let Some(signer) = &target.sign {
+            let outbound = Outbound {
+                id: &id,
+                timestamp: self.shared.clock.now(),
+                method: &Method::POST,
+                url: &target.url.to_string(),
+                event_type: &parts.event_type,
+                body,
+            };
+            let signed =
+                signature::sign(&signer.scheme, &signer.keys, &outbound).map_err(|error| {
+                    Unsendable {
+                        reason: DeadReason::Sign,
+                        detail: error.to_string(),
+                    }
+                })?;
+            for (name, _) in &signed {
+                headers.remove(name);
+            }
+            for (name, value) in signed {
+                headers.append(name, value);
+            }
+        }
+        Ok(headers)
+    }
+
+    fn report(&self, claimed: &Claimed, attempt: &Attempt, next: Next) {
+        let delivery = &claimed.delivery;
+        let (target, result) = (&self.target.name, attempt.outcome.label());
+        self.shared
+            .metrics
+            .delivery_attempt(target.as_str(), result);
+        let (id, route, event) = (delivery.id, &delivery.route, delivery.event);
+        let (number, took) = (attempt.number, attempt.took);
+        match next {
+            Next::Done => tracing::debug!(
+                delivery = %id, %event, %route, target_name = %target, attempt = number, result, ?took,
+                "delivered"
+            ),
+            Next::RetryAt(at) => tracing::info!(
+                delivery = %id, %event, %route, target_name = %target, attempt = number, result, ?took,
+                detail = detail(&attempt.outcome), retry_at = %at,
+                "an attempt failed and will be made again"
+            ),
+            Next::Bury(reason) => tracing::warn!(
+                delivery = %id, %event, %route, target_name = %target, attempt = number, result, ?took,
+                detail = detail(&attempt.outcome), reason = reason.as_str(),
+                "a delivery is dead"
+            ),
+        }
+    }
+
+    /// Records the outcome; does not give up while the store may still take it.
+    async fn settle(
+        &self,
+        lease: Lease,
+        settlement: Settlement,
+        mut phase: watch::Receiver<Phase>,
+    ) {
+        let (delivery, target) = (lease.delivery, &self.target.name);
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let last = *phase.borrow_and_update() == Phase::Cut;
+            let error = match self.shared.store.settle(lease, settlement.clone()).await {
+                Ok(Settled::Recorded) => return,
+                Ok(Settled::Fenced) => {
+                    tracing::warn!(%delivery, target_name = %target, "an attempt came too late to count");
+                    return;
+                }
+                Err(error) => error,
+            };
+            let lasting = matches!(error, StoreError::NotFound | StoreError::WrongState { .. });
+            if last || lasting {
+                tracing::error!(
+                    %delivery, target_name = %target, %error, result = settlement.attempt.outcome.label(),
+                    "the outcome of an attempt cannot be recorded"
+                );
+                return;
+            }
+            tracing::warn!(
+                %delivery, target_name = %target, %error, ?pause,
+                "the outcome of an attempt waits to be recorded"
+            );
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                () = reached(&mut phase, Phase::Cut) => {}
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Returns once the end has come as far as `wanted`.
+pub(super) async fn reached(phase: &mut watch::Receiver<Phase>, wanted: Phase) {
+    // An error means that the dispatcher itself is gone, which is further than any phase.
+    let _ = phase.wait_for(|now| *now >= wanted).await;
+}
+
+fn cut_off() -> Outcome {
+    Outcome::Failed {
+        failure: Failure::Closed,
+        detail: "cut off because the daemon stopped".to_owned(),
+    }
+}
+
+/// What a log line says of the outcome; nothing of what the target wrote.
+fn detail(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Answered { status, .. } => format!("status {status}"),
+        Outcome::Failed { detail, .. } | Outcome::Unsendable { detail, .. } => detail.clone(),
+    }
+}

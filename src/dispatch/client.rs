@@ -1,0 +1,310 @@
+//! The HTTP side of an attempt: one POST over a target's own pool of connections.
+//!
+//! Promise: the whole exchange ends within the target's timeout; no redirect is followed; a peer can
+//! make us read no more than [`RESPONSE_BYTES`] of its answer. The head of an answer decides: a body
+//! that breaks off or does not end only cuts the snippet short. A request that a kept connection could
+//! not take at all is sent once more over another one. Not here: what is sent (see `attempt`).
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::fmt::rfc2822;
+use jiff::tz::TimeZone;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::time::{Instant, timeout_at};
+use tower_service::Service;
+
+use super::failure::{self, DnsError};
+use super::meter::Metering;
+use crate::clock::{self, Clock};
+use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
+use crate::plan::Target;
+
+/// Most bytes of an answer's body that are read; past them the connection is given up.
+pub(super) const RESPONSE_BYTES: usize = 64 * 1024;
+
+/// Bytes of an answer's body that are kept with the attempt.
+pub(super) const SNIPPET_BYTES: usize = 1024;
+
+/// Shortest word of a secret or a signature that is looked for in answers; shorter ones stand there by chance.
+const HIDDEN_BYTES: usize = 8;
+
+/// Most bytes of an answer's head.
+const HEAD_BYTES: usize = 64 * 1024;
+
+/// Most bytes that are read for one answer in all: head and body, what TLS adds, and answers of status 1xx
+/// before it, of which there may be any number.
+const ANSWER_BYTES: usize = HEAD_BYTES + RESPONSE_BYTES + 64 * 1024;
+
+/// A host that does not take a connection within this time is taken for down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long an unused connection is kept; below what servers commonly keep theirs.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The date of RFC 9110 (IMF-fixdate) is one that RFC 5322 allows.
+const DATE: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
+
+/// The two older forms of a date that RFC 9110 wants read as well: RFC 850's and asctime's.
+const OLD_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
+
+type Connector = HttpsConnector<Metering<HttpConnector<Resolver>>>;
+
+/// The connections to one target.
+pub(super) struct Client {
+    inner: legacy::Client<Connector, Full<Bytes>>,
+    timeout: Duration,
+}
+
+impl Client {
+    /// A pool of at most as many idle connections as the target may have attempts.
+    pub(super) fn new(target: &Target, tls: &ClientConfig) -> Self {
+        let inner = legacy::Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(target.concurrency.max(1))
+            .http1_max_buf_size(HEAD_BYTES)
+            .build(connector(tls, ANSWER_BYTES));
+        Self {
+            inner,
+            timeout: target.timeout,
+        }
+    }
+
+    /// Sends one request and says what came of it.
+    pub(super) async fn post(
+        &self,
+        url: &Uri,
+        headers: HeaderMap,
+        body: Bytes,
+        clock: &dyn Clock,
+    ) -> Outcome {
+        let deadline = Instant::now() + self.timeout;
+        let hidden = Hidden::of(&headers);
+        let mut request = Request::new(Full::new(body));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = url.clone();
+        *request.headers_mut() = headers;
+        match timeout_at(deadline, self.inner.request(request)).await {
+            Err(_) => Outcome::Failed {
+                failure: Failure::Timeout,
+                detail: format!("no answer within {:?}", self.timeout),
+            },
+            Ok(Err(error)) => {
+                let (failure, detail) = failure::classify(&error);
+                Outcome::Failed { failure, detail }
+            }
+            Ok(Ok(answer)) => Outcome::Answered {
+                status: answer.status().as_u16(),
+                retry_after: answer
+                    .headers()
+                    .get(RETRY_AFTER)
+                    .and_then(|value| retry_after(value, clock.now())),
+                snippet: snippet(answer.into_body(), &hidden, deadline).await,
+            },
+        }
+    }
+}
+
+/// What makes connections, plain or with TLS as the URL says, that give `answer_bytes` for each request.
+fn connector(tls: &ClientConfig, answer_bytes: usize) -> Connector {
+    let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    HttpsConnectorBuilder::new()
+        .with_tls_config(tls.clone())
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(Metering::new(tcp, answer_bytes))
+}
+
+/// Sends one request over a connection of its own, made as those to targets are; the answer may be of any size.
+pub(super) async fn request(
+    request: Request<Full<Bytes>>,
+) -> Result<Response<Incoming>, legacy::Error> {
+    let tls = tls(request.uri().scheme_str() == Some("https"));
+    let client: legacy::Client<Connector, Full<Bytes>> =
+        legacy::Client::builder(TokioExecutor::new())
+            .http1_max_buf_size(HEAD_BYTES)
+            .build(connector(&tls, usize::MAX));
+    client.request(request).await
+}
+
+/// The TLS side of all clients: the system's roots, and only if any target `needs` them.
+pub(super) fn tls(needed: bool) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let with_roots = |roots| {
+        // The provider is ours and knows the default versions, so the fallback is never taken.
+        ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .map(|builder| match roots {
+                Roots::System => builder.with_native_roots().map_err(|e| e.to_string()),
+                Roots::None => Ok(builder.with_root_certificates(RootCertStore::empty())),
+            })
+            .unwrap_or_else(|error| Err(error.to_string()))
+            .map(|builder| builder.with_no_client_auth())
+    };
+    if needed {
+        match with_roots(Roots::System) {
+            Ok(config) => return config,
+            Err(error) => tracing::error!(
+                error,
+                "the system has no root certificates; no https target can be reached"
+            ),
+        }
+    }
+    with_roots(Roots::None).unwrap_or_else(|_| {
+        ClientConfig::builder()
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth()
+    })
+}
+
+#[derive(Clone, Copy)]
+enum Roots {
+    System,
+    None,
+}
+
+/// What a request carries of secrets and signatures: an answer that repeats it (a debug page, an echo) must
+/// not bring it into the store.
+struct Hidden(Vec<String>);
+
+impl Hidden {
+    fn of(headers: &HeaderMap) -> Self {
+        let sensitive = headers.values().filter(|value| value.is_sensitive());
+        let words = sensitive
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split([' ', ',', ';']))
+            .filter(|word| word.len() >= HIDDEN_BYTES)
+            .map(str::to_owned);
+        let mut words: Vec<String> = words.collect();
+        // The longest first, so that none is left in halves by a shorter one.
+        words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
+        Self(words)
+    }
+
+    /// How much longer a text must be, so that what it ends with is known.
+    fn longest(&self) -> usize {
+        self.0.first().map_or(0, String::len)
+    }
+
+    fn blot(&self, text: String) -> String {
+        self.0
+            .iter()
+            .fold(text, |text, word| text.replace(word.as_str(), "***"))
+    }
+}
+
+/// Reads what is allowed of the body, keeps the start, and lets the rest go with the connection.
+async fn snippet(mut body: Incoming, hidden: &Hidden, deadline: Instant) -> String {
+    let mut kept = Vec::new();
+    let mut seen = 0;
+    let most = SNIPPET_BYTES.saturating_add(hidden.longest());
+    while let Ok(Some(Ok(frame))) = timeout_at(deadline, body.frame()).await {
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        let room = most - kept.len();
+        kept.extend(data.iter().take(room));
+        seen += data.len();
+        if seen > RESPONSE_BYTES {
+            break;
+        }
+    }
+    let mut text = hidden.blot(String::from_utf8_lossy(&kept).into_owned());
+    text.truncate(text.floor_char_boundary(SNIPPET_BYTES));
+    text
+}
+
+/// How long a `Retry-After` asks us to wait: seconds, or until a date. `None` if it is neither.
+fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        // More digits than fit are more than the cap as well.
+        return Some(
+            text.parse()
+                .map_or(RETRY_AFTER_CAP, Duration::from_secs)
+                .min(RETRY_AFTER_CAP),
+        );
+    }
+    let date = DATE.parse_timestamp(text).ok().or_else(|| {
+        let mut forms = OLD_DATES.iter();
+        let old = forms.find_map(|form| DateTime::strptime(form, text).ok())?;
+        Some(old.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    })?;
+    Some(clock::between(now, date).min(RETRY_AFTER_CAP))
+}
+
+/// The system's resolver, with errors that say that they are its own.
+#[derive(Debug, Clone)]
+struct Resolver(GaiResolver);
+
+impl Service<Name> for Resolver {
+    type Response = GaiAddrs;
+    type Error = DnsError;
+    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, DnsError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), DnsError>> {
+        self.0.poll_ready(context).map_err(DnsError)
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let addresses = self.0.call(name);
+        Box::pin(async move { addresses.await.map_err(DnsError) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date() {
+        let now: Timestamp = "2026-02-03T04:05:06Z".parse().unwrap();
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("86401", Some(86_400)),
+            ("99999999999999999999999", Some(86_400)),
+            ("Tue, 03 Feb 2026 04:06:06 GMT", Some(60)),
+            ("Tue, 03 Feb 2026 04:05:06 GMT", Some(0)),
+            ("Sun, 06 Nov 1994 08:49:37 GMT", Some(0)),
+            ("Tue, 03 Feb 2099 04:05:06 GMT", Some(86_400)),
+            ("Tuesday, 03-Feb-26 04:06:06 GMT", Some(60)),
+            ("Tue Feb  3 04:06:06 2026", Some(60)),
+            ("Sun Nov  6 08:49:37 1994", Some(0)),
+            ("Tue Feb 30 04:06:06 2026", None),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let value = HeaderValue::from_str(text).unwrap();
+            let wanted = seconds.map(Duration::from_secs);
+            assert_eq!(retry_after(&value, now), wanted, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_configuration_without_roots_can_always_be_made() {
+        assert!(tls(false).alpn_protocols.is_empty());
+    }
+}

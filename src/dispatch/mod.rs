@@ -1,0 +1,161 @@
+//! What goes out: every pending delivery is tried when it is due, until it is delivered or dead.
+//!
+//! Promise: each target has its own lane (claims, slots, connections), so that a slow or dead one
+//! delays no other; the first rendered body is kept and sent again unchanged, signed anew each time;
+//! an outcome is recorded as long as the process lives. Not here: what follows from an outcome (see
+//! `delivery`), when the next attempt is due (see `retry`), where deliveries are kept (see `store`).
+
+mod attempt;
+mod client;
+mod failure;
+mod meter;
+mod payload;
+mod run;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Error;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::client::Client;
+use self::payload::Mended;
+use self::run::Lane;
+use crate::clock::Clock;
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use crate::store::{Depth, Store};
+
+/// Sends one request, with the connector of targets: what commands call the doors with.
+///
+/// # Errors
+/// If no answer comes.
+pub async fn request(request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
+    client::request(request).await
+}
+
+/// How long a lane may take, after its attempts were cut off, to record that and to release the rest.
+const WIND_UP: Duration = Duration::from_secs(5);
+
+/// What all lanes share.
+struct Shared {
+    plan: Arc<Plan>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    mended: Mended,
+}
+
+/// How far the end has come; the order is the order in which it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Deliveries are claimed and tried.
+    Running,
+    /// Nothing more is claimed; attempts under way go on.
+    Stopping,
+    /// Attempts under way are cut off.
+    Cut,
+}
+
+/// The lanes of all targets, at work. Dropping it ends them without recording what was under way;
+/// [`Dispatcher::drain`] is the orderly end.
+#[derive(Debug)]
+pub struct Dispatcher {
+    phase: watch::Sender<Phase>,
+    lanes: JoinSet<()>,
+}
+
+impl Dispatcher {
+    /// Starts a lane for every target of the plan. Must be called within a tokio runtime.
+    #[must_use]
+    pub fn start(
+        plan: Arc<Plan>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let (phase, watcher) = watch::channel(Phase::Running);
+        let https = |target: &Arc<crate::plan::Target>| target.url.scheme_str() == Some("https");
+        let tls = client::tls(plan.targets.values().any(https));
+        let shared = Arc::new(Shared {
+            plan,
+            store,
+            clock,
+            metrics,
+            mended: Mended::default(),
+        });
+        let mut lanes = JoinSet::new();
+        for target in shared.plan.targets.values() {
+            let client = Client::new(target, &tls);
+            let lane = Lane::new(
+                Arc::clone(&shared),
+                Arc::clone(target),
+                client,
+                watcher.clone(),
+            );
+            lanes.spawn(lane.run());
+        }
+        lanes.spawn(report_strays(shared));
+        Self { phase, lanes }
+    }
+
+    /// Stops: claims nothing more, lets attempts under way end within `bound`, then cuts them off.
+    /// What was cut off is recorded as an attempt that is made again at once; what was not begun
+    /// is released. Takes no longer than `bound` and a few seconds.
+    pub async fn drain(mut self, bound: Duration) {
+        self.phase.send_replace(Phase::Stopping);
+        if tokio::time::timeout(bound, all_ended(&mut self.lanes))
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        tracing::info!(
+            ?bound,
+            "attempts are still under way after the bound and are cut off"
+        );
+        self.phase.send_replace(Phase::Cut);
+        if tokio::time::timeout(WIND_UP, all_ended(&mut self.lanes))
+            .await
+            .is_err()
+        {
+            tracing::warn!("not every attempt that was cut off could be recorded or released");
+        }
+    }
+}
+
+/// Says once which targets have deliveries waiting but are not in the plan: nobody claims those.
+async fn report_strays(shared: Arc<Shared>) {
+    let Ok(depths) = shared.store.depths().await else {
+        return;
+    };
+    for Depth {
+        target, pending, ..
+    } in depths
+    {
+        if pending > 0 && !shared.plan.targets.contains_key(&target) {
+            tracing::warn!(
+                target_name = %target, pending,
+                "deliveries wait for a target that is not in the configuration"
+            );
+        }
+    }
+}
+
+async fn all_ended(lanes: &mut JoinSet<()>) {
+    while let Some(ended) = lanes.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "the lane of a target broke down");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,242 @@
+//! The body of an attempt: what earlier attempts sent, else rendered now, else the event's own bytes.
+//!
+//! Promise: a template that breaks down parks the delivery and nothing else. Not here: rendering itself
+//! (see `template`), whether the body is kept (see `attempt`).
+
+use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::Shared;
+use crate::delivery::DeadReason;
+use crate::event::Event;
+use crate::id::{RouteName, TargetName};
+use crate::plan::{Plan, Route};
+use crate::store::Claimed;
+use crate::template::{EventFacts, Rendered, Repair, Scene, Template};
+
+/// Bodies beyond this many bytes are parsed and rendered on a thread of their own kind, because they
+/// take longer than a task may hold the runtime up.
+const LARGE_BODY_BYTES: usize = 32 * 1024;
+
+/// Most mended places that are remembered; beyond them nothing more is logged, only counted.
+const MENDED_PLACES: usize = 1024;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// What is sent.
+pub(super) struct Payload {
+    pub(super) body: Bytes,
+    pub(super) content_type: HeaderValue,
+    /// Whether it was rendered now, so that later attempts must send the same.
+    pub(super) freeze: bool,
+}
+
+/// Why nothing can be sent.
+pub(super) struct Unsendable {
+    pub(super) reason: DeadReason,
+    pub(super) detail: String,
+}
+
+/// The body of the next attempt of a claimed delivery.
+pub(super) async fn payload(
+    shared: &Arc<Shared>,
+    target: &TargetName,
+    claimed: &Claimed,
+) -> Result<Payload, Unsendable> {
+    let route = shared.plan.router.get(&claimed.delivery.route);
+    if let Some(frozen) = &claimed.frozen {
+        return Ok(Payload {
+            body: frozen.clone(),
+            content_type: JSON,
+            freeze: false,
+        });
+    }
+    let Some(route) = route else {
+        return Err(Unsendable {
+            reason: DeadReason::RouteGone,
+            detail: format!(
+                "there is no route `{}` in the configuration any more",
+                claimed.delivery.route
+            ),
+        });
+    };
+    // Without a kept body, earlier attempts can only have sent the event's own bytes; so does this one,
+    // even if the route has a template by now.
+    let template = match &route.template {
+        Some(template) if claimed.delivery.attempts == 0 => template,
+        _ => return Ok(unchanged(&claimed.event).await),
+    };
+    let rendered = rendered(&shared.plan, route, template, target, &claimed.event).await?;
+    if !rendered.repairs.is_empty() {
+        shared.metrics.template_repaired(route.name.as_str());
+        shared.mended.report(&route.name, &rendered.repairs);
+    }
+    Ok(Payload {
+        body: Bytes::from(rendered.body),
+        content_type: JSON,
+        freeze: true,
+    })
+}
+
+/// The event's own bytes, named as JSON only if they are.
+async fn unchanged(event: &Arc<Event>) -> Payload {
+    let parsed = Arc::clone(event);
+    let json = off_loop(event.parts().body.len(), move || parsed.json().is_some()).await;
+    let parts = event.parts();
+    let own_type = || {
+        let (_, value) = parts
+            .headers
+            .iter()
+            .find(|(name, _)| name == "content-type")?;
+        HeaderValue::from_str(value).ok()
+    };
+    Payload {
+        body: parts.body.clone(),
+        content_type: if json == Some(true) {
+            JSON
+        } else {
+            own_type().unwrap_or(BYTES)
+        },
+        freeze: false,
+    }
+}
+
+async fn rendered(
+    plan: &Arc<Plan>,
+    route: &Arc<Route>,
+    template: &Arc<Template>,
+    target: &TargetName,
+    event: &Arc<Event>,
+) -> Result<Rendered, Unsendable> {
+    let (plan, route, target) = (Arc::clone(plan), Arc::clone(route), target.clone());
+    let (template, event) = (Arc::clone(template), Arc::clone(event));
+    let size = event.parts().body.len();
+    let work = move || render(&plan, &route, &template, &target, &event);
+    off_loop(size, work).await.unwrap_or_else(|| {
+        Err(Unsendable {
+            reason: DeadReason::Render,
+            detail: "the template engine broke down on this event".to_owned(),
+        })
+    })
+}
+
+fn render(
+    plan: &Plan,
+    route: &Route,
+    template: &Template,
+    target: &TargetName,
+    event: &Event,
+) -> Result<Rendered, Unsendable> {
+    let parts = event.parts();
+    let Some(payload) = event.json() else {
+        return Err(Unsendable {
+            reason: DeadReason::NotJson,
+            detail: "the body is not JSON and the route has a template".to_owned(),
+        });
+    };
+    let id = parts.id.to_string();
+    let scene = Scene {
+        payload,
+        event: EventFacts {
+            id: &id,
+            message_id: parts.message_id.as_deref(),
+            source: parts.source.as_str(),
+            event_type: &parts.event_type,
+            received_at: parts.received_at,
+        },
+        headers: &parts.headers,
+        route: route.name.as_str(),
+        target: target.as_str(),
+        vars: &plan.vars,
+    };
+    template
+        .render(&scene, plan.render)
+        .map_err(|error| Unsendable {
+            reason: DeadReason::Render,
+            detail: match &error.help {
+                Some(help) => format!("{error} ({help})"),
+                None => error.to_string(),
+            },
+        })
+}
+
+/// Runs work over `size` bytes where it holds nothing up; `None` if it panicked.
+async fn off_loop<T: Send + 'static>(
+    size: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    if size <= LARGE_BODY_BYTES {
+        return catch_unwind(AssertUnwindSafe(work)).ok();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => Some(done),
+        Err(error) if error.is_panic() => None,
+        // Only the end of the runtime cancels it, and that ends us as well.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// The places in templates whose output was mended and that were logged already.
+#[derive(Debug, Default)]
+pub(super) struct Mended(Mutex<HashSet<Place>>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Place {
+    route: RouteName,
+    line: usize,
+    column: usize,
+    what: String,
+}
+
+impl Mended {
+    fn report(&self, route: &RouteName, repairs: &[Repair]) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for Repair { what, line, column } in repairs {
+            let place = Place {
+                route: route.clone(),
+                line: *line,
+                column: *column,
+                what: what.clone(),
+            };
+            if known.len() < MENDED_PLACES && known.insert(place) {
+                tracing::warn!(%route, line, column, what, "the output of a template had to be mended");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_yields_nothing() {
+        for size in [0, LARGE_BODY_BYTES + 1] {
+            assert_eq!(off_loop(size, || 7).await, Some(7), "{size}");
+            let broken: Option<u8> = off_loop(size, || panic!("on purpose")).await;
+            assert_eq!(broken, None, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_mended_place_is_remembered_once_and_their_number_is_bounded() {
+        let mended = Mended::default();
+        let route: RouteName = "r".parse().unwrap();
+        let repair = |line| Repair {
+            what: "trailing comma dropped".to_owned(),
+            line,
+            column: 1,
+        };
+        mended.report(&route, &[repair(1), repair(1)]);
+        mended.report(&route, &[repair(1), repair(2)]);
+        assert_eq!(mended.0.lock().unwrap().len(), 2);
+        let many: Vec<Repair> = (0..2 * MENDED_PLACES).map(repair).collect();
+        mended.report(&route, &many);
+        assert_eq!(mended.0.lock().unwrap().len(), MENDED_PLACES);
+    }
+}

@@ -1,0 +1,205 @@
+//! The lane of one target: claims what is due while slots are free, and waits for the right things.
+//!
+//! Promise: never more than the target's `concurrency` at a time; no wake-up is lost, because the
+//! notification is asked for before the store is. Not here: what an attempt does (see `attempt`).
+
+use std::collections::HashMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+
+use super::attempt::{self, Attempter};
+use super::client::Client;
+use super::{Phase, Shared};
+use crate::clock;
+use crate::plan::Target;
+use crate::store::{Claimed, Claims, Lease};
+
+/// The longest wait for a delivery to fall due; bounds what a step of the machine's clock can do.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The shortest one, so that a due time that is just over cannot make a busy loop.
+const SHORTEST_WAIT: Duration = Duration::from_millis(2);
+
+/// The first pause after the store failed to claim; it doubles with each failure in a row.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// How long a delivery whose attempt broke down stays claimed, so that it cannot spin.
+const BROKEN_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long attempts that are cut off may take to record that.
+const CUT_GRACE: Duration = Duration::from_secs(2);
+
+/// The lane of one target.
+pub(super) struct Lane {
+    attempter: Arc<Attempter>,
+    phase: watch::Receiver<Phase>,
+    running: JoinSet<()>,
+    leases: HashMap<Id, Lease>,
+    /// The pause after the next failed claim.
+    pause: Duration,
+}
+
+/// What ends the wait after a claim, besides a finished attempt and the end.
+struct Wake {
+    /// This time.
+    at: Option<Instant>,
+    /// An arrival.
+    arrival: bool,
+}
+
+impl Lane {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        target: Arc<Target>,
+        client: Client,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        Self {
+            attempter: Arc::new(Attempter {
+                shared,
+                target,
+                client,
+            }),
+            phase,
+            running: JoinSet::new(),
+            leases: HashMap::new(),
+            pause: FIRST_PAUSE,
+        }
+    }
+
+    /// Runs until the end is asked for.
+    pub(super) async fn run(mut self) {
+        let attempter = Arc::clone(&self.attempter);
+        let arrivals = attempter.shared.store.arrivals(&attempter.target.name);
+        while *self.phase.borrow_and_update() == Phase::Running {
+            let mut arrived = pin!(arrivals.notified());
+            arrived.as_mut().enable();
+            let wake = self.fill().await;
+            tokio::select! {
+                () = arrived, if wake.arrival => {}
+                () = until(wake.at), if wake.at.is_some() => {}
+                Some(ended) = self.running.join_next_with_id() => self.reap(ended),
+                changed = self.phase.changed() => if changed.is_err() { break },
+            }
+            while let Some(ended) = self.running.try_join_next_with_id() {
+                self.reap(ended);
+            }
+        }
+        self.wind_up().await;
+    }
+
+    /// Claims as much as there are free slots and starts it.
+    async fn fill(&mut self) -> Wake {
+        let Attempter { shared, target, .. } = &*self.attempter;
+        let free = target.concurrency.max(1).saturating_sub(self.running.len());
+        if free == 0 {
+            return Wake {
+                at: None,
+                arrival: false,
+            };
+        }
+        let Claims { taken, next_due } = match shared.store.claim(&target.name, free).await {
+            Ok(claims) => claims,
+            Err(error) => {
+                let pause = self.pause;
+                tracing::warn!(target_name = %target.name, %error, ?pause, "cannot claim deliveries");
+                self.pause = (pause * 2).min(LONGEST_PAUSE);
+                return Wake {
+                    at: Some(Instant::now() + pause),
+                    arrival: false,
+                };
+            }
+        };
+        self.pause = FIRST_PAUSE;
+        let full = taken.len() >= free;
+        let due = next_due.map(|due| {
+            let wait = clock::between(shared.clock.now(), due);
+            Instant::now() + wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
+        });
+        for claimed in taken {
+            self.start(claimed);
+        }
+        Wake {
+            at: due.filter(|_| !full),
+            arrival: !full,
+        }
+    }
+
+    fn start(&mut self, claimed: Claimed) {
+        let lease = claimed.lease;
+        let attempter = Arc::clone(&self.attempter);
+        let phase = self.phase.clone();
+        let task = self
+            .running
+            .spawn(async move { attempter.attempt(claimed, phase).await });
+        self.leases.insert(task.id(), lease);
+    }
+
+    /// Takes note of an attempt that ended; one that broke down is released after a pause.
+    fn reap(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let error = match ended {
+            Ok((id, ())) => {
+                self.leases.remove(&id);
+                return;
+            }
+            Err(error) => error,
+        };
+        let Some(lease) = self.leases.remove(&error.id()) else {
+            return;
+        };
+        tracing::error!(
+            target_name = %self.attempter.target.name, delivery = %lease.delivery, %error,
+            "an attempt broke down; it will be made again"
+        );
+        let attempter = Arc::clone(&self.attempter);
+        let mut phase = self.phase.clone();
+        let task = self.running.spawn(async move {
+            tokio::select! {
+                () = tokio::time::sleep(BROKEN_PAUSE) => {}
+                () = attempt::reached(&mut phase, Phase::Stopping) => {}
+            }
+            attempter.release(lease).await;
+        });
+        self.leases.insert(task.id(), lease);
+    }
+
+    /// Lets the attempts under way end, until they are to be cut off; releases what is left then.
+    async fn wind_up(&mut self) {
+        let mut phase = self.phase.clone();
+        tokio::select! {
+            () = self.all_ended() => return,
+            () = attempt::reached(&mut phase, Phase::Cut) => {}
+        }
+        if tokio::time::timeout(CUT_GRACE, self.all_ended())
+            .await
+            .is_ok()
+        {
+            return;
+        }
+        self.running.shutdown().await;
+        for (_, lease) in self.leases.drain() {
+            self.attempter.release(lease).await;
+        }
+    }
+
+    async fn all_ended(&mut self) {
+        while let Some(ended) = self.running.join_next_with_id().await {
+            self.reap(ended);
+        }
+    }
+}
+
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

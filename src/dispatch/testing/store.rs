@@ -1,0 +1,397 @@
+//! A store in memory, whose calls fail when told to.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::event;
+use crate::clock::{Clock, SystemClock};
+use crate::delivery::{Attempt, Delivery, Next, State, StateKind};
+use crate::event::Event;
+use crate::id::{DeliveryId, EventId, TargetName};
+use crate::store::{
+    Admission, Admitted, Claimed, Claims, DeadGroup, DeliveryFilter, Depth, EventRow, Health,
+    Lease, Novelty, Settled, Settlement, Store, StoreError,
+};
+
+/// A store in memory.
+pub(crate) struct MemoryStore {
+    clock: Arc<dyn Clock>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    events: BTreeMap<EventId, Arc<Event>>,
+    deliveries: BTreeMap<DeliveryId, Delivery>,
+    attempts: HashMap<DeliveryId, Vec<Attempt>>,
+    frozen: HashMap<DeliveryId, Bytes>,
+    out: HashSet<Lease>,
+    tokens: u64,
+    arrivals: HashMap<TargetName, Arc<Notify>>,
+    released: Vec<DeliveryId>,
+    claims: usize,
+    /// So many calls fail before the next one works.
+    failing_claims: usize,
+    failing_settles: usize,
+    /// Whether the next call to `settle` panics.
+    panicking: bool,
+    unavailable: Option<String>,
+}
+
+impl MemoryStore {
+    pub(crate) fn new() -> Arc<Self> {
+        Self::with_clock(Arc::new(SystemClock))
+    }
+
+    pub(crate) fn with_clock(clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self {
+            clock,
+            inner: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap()
+    }
+
+    /// Adds an event with one pending delivery to each target and returns their ids.
+    pub(crate) fn add(&self, body: &[u8], targets: &[&str]) -> (EventId, Vec<DeliveryId>) {
+        let now = self.clock.now();
+        let event = Arc::new(event(body, now));
+        let mut inner = self.lock();
+        inner.events.insert(event.id(), Arc::clone(&event));
+        let ids = targets
+            .iter()
+            .map(|target| {
+                let delivery = Delivery {
+                    id: DeliveryId::generate(),
+                    event: event.id(),
+                    route: "all".parse().unwrap(),
+                    target: target.parse().unwrap(),
+                    state: State::Pending { due: now },
+                    attempts: 0,
+                    started_at: now,
+                };
+                let id = delivery.id;
+                let notify = inner.notify(&delivery.target);
+                inner.deliveries.insert(id, delivery);
+                notify.notify_waiters();
+                id
+            })
+            .collect();
+        (event.id(), ids)
+    }
+
+    pub(crate) fn state(&self, id: DeliveryId) -> State {
+        self.lock().deliveries[&id].state.clone()
+    }
+
+    pub(crate) fn change(&self, id: DeliveryId, change: impl FnOnce(&mut Delivery)) {
+        let mut inner = self.lock();
+        let delivery = inner.deliveries.get_mut(&id).unwrap();
+        change(delivery);
+        let target = delivery.target.clone();
+        inner.notify(&target).notify_waiters();
+    }
+
+    pub(crate) fn count(&self, kind: StateKind) -> usize {
+        let inner = self.lock();
+        let of_kind = |delivery: &&Delivery| delivery.state.kind() == kind;
+        inner.deliveries.values().filter(of_kind).count()
+    }
+
+    pub(crate) fn attempts_of(&self, id: DeliveryId) -> Vec<Attempt> {
+        self.lock().attempts.get(&id).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn freeze(&self, id: DeliveryId, body: &'static [u8]) {
+        self.lock().frozen.insert(id, Bytes::from_static(body));
+    }
+
+    pub(crate) fn leased(&self) -> usize {
+        self.lock().out.len()
+    }
+
+    pub(crate) fn claims(&self) -> usize {
+        self.lock().claims
+    }
+
+    pub(crate) fn released(&self) -> Vec<DeliveryId> {
+        self.lock().released.clone()
+    }
+
+    pub(crate) fn fail_next(&self, claims: usize, settles: usize) {
+        let mut inner = self.lock();
+        (inner.failing_claims, inner.failing_settles) = (claims, settles);
+    }
+
+    pub(crate) fn panic_next_settle(&self) {
+        self.lock().panicking = true;
+    }
+
+    pub(crate) fn panics_next_settle(&self) -> bool {
+        self.lock().panicking
+    }
+
+    pub(crate) fn set_unavailable(&self, why: Option<&str>) {
+        self.lock().unavailable = why.map(str::to_owned);
+    }
+}
+
+impl Inner {
+    fn notify(&mut self, target: &TargetName) -> Arc<Notify> {
+        Arc::clone(self.arrivals.entry(target.clone()).or_default())
+    }
+
+    fn row(&self, event: &Event) -> EventRow {
+        let parts = event.parts();
+        EventRow {
+            id: parts.id,
+            source: parts.source.clone(),
+            message_id: parts.message_id.clone(),
+            event_type: parts.event_type.clone(),
+            received_at: parts.received_at,
+            size: parts.body.len() as u64,
+            deliveries: self
+                .deliveries
+                .values()
+                .filter(|delivery| delivery.event == parts.id)
+                .map(|delivery| delivery.id)
+                .collect(),
+        }
+    }
+}
+
+fn injected(left: &mut usize) -> Result<(), StoreError> {
+    if *left == 0 {
+        return Ok(());
+    }
+    *left -= 1;
+    Err(StoreError::Unavailable("on purpose".to_owned()))
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn admit(&self, admission: Admission) -> Result<Admitted, StoreError> {
+        let mut inner = self.lock();
+        let event = admission.event.id();
+        inner.events.insert(event, admission.event);
+        for delivery in admission.deliveries {
+            inner.notify(&delivery.target).notify_waiters();
+            inner.deliveries.insert(delivery.id, delivery);
+        }
+        Ok(Admitted {
+            event,
+            novelty: Novelty::New,
+        })
+    }
+
+    async fn claim(&self, target: &TargetName, most: usize) -> Result<Claims, StoreError> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        inner.claims += 1;
+        injected(&mut inner.failing_claims)?;
+        let out: HashSet<DeliveryId> = inner.out.iter().map(|lease| lease.delivery).collect();
+        let mut waiting: Vec<(Timestamp, Delivery)> = inner
+            .deliveries
+            .values()
+            .filter(|delivery| delivery.target == *target && !out.contains(&delivery.id))
+            .filter_map(|delivery| match delivery.state {
+                State::Pending { due } => Some((due, delivery.clone())),
+                _ => None,
+            })
+            .collect();
+        waiting.sort_by_key(|(due, delivery)| (*due, delivery.id));
+        let mut claims = Claims::default();
+        for (due, delivery) in waiting {
+            if due > now || claims.taken.len() == most {
+                claims.next_due = Some(due);
+                break;
+            }
+            inner.tokens += 1;
+            let lease = Lease {
+                delivery: delivery.id,
+                token: inner.tokens,
+            };
+            inner.out.insert(lease);
+            claims.taken.push(Claimed {
+                lease,
+                event: Arc::clone(&inner.events[&delivery.event]),
+                frozen: inner.frozen.get(&delivery.id).cloned(),
+                delivery,
+            });
+        }
+        Ok(claims)
+    }
+
+    fn arrivals(&self, target: &TargetName) -> Arc<Notify> {
+        self.lock().notify(target)
+    }
+
+    async fn settle(&self, lease: Lease, settlement: Settlement) -> Result<Settled, StoreError> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        if std::mem::take(&mut inner.panicking) {
+            drop(inner);
+            panic!("on purpose");
+        }
+        injected(&mut inner.failing_settles)?;
+        if !inner.out.remove(&lease) {
+            return Ok(Settled::Fenced);
+        }
+        let delivery = inner.deliveries.get_mut(&lease.delivery).unwrap();
+        delivery.attempts = settlement.attempt.number;
+        delivery.state = match settlement.next {
+            Next::Done => State::Delivered { at: now },
+            Next::RetryAt(due) => State::Pending { due },
+            Next::Bury(reason) => State::Dead { at: now, reason },
+        };
+        let attempts = inner.attempts.entry(lease.delivery).or_default();
+        attempts.push(settlement.attempt);
+        if let Some(body) = settlement.frozen {
+            inner.frozen.insert(lease.delivery, body);
+        }
+        Ok(Settled::Recorded)
+    }
+
+    async fn release(&self, lease: Lease) -> Result<Settled, StoreError> {
+        let mut inner = self.lock();
+        if !inner.out.remove(&lease) {
+            return Ok(Settled::Fenced);
+        }
+        inner.released.push(lease.delivery);
+        Ok(Settled::Recorded)
+    }
+
+    async fn revive(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        if let Some(why) = &inner.unavailable {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        let delivery = inner.deliveries.get_mut(&id).ok_or(StoreError::NotFound)?;
+        delivery.state = State::Pending { due: now };
+        delivery.attempts = 0;
+        delivery.started_at = now;
+        let revived = delivery.clone();
+        inner.notify(&revived.target).notify_waiters();
+        Ok(revived)
+    }
+
+    async fn discard(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let delivery = inner.deliveries.get_mut(&id).ok_or(StoreError::NotFound)?;
+        delivery.state = State::Discarded { at: now };
+        Ok(delivery.clone())
+    }
+
+    async fn event(&self, id: EventId) -> Result<Arc<Event>, StoreError> {
+        let inner = self.lock();
+        inner.events.get(&id).cloned().ok_or(StoreError::NotFound)
+    }
+
+    async fn event_row(&self, id: EventId) -> Result<EventRow, StoreError> {
+        let inner = self.lock();
+        let event = inner.events.get(&id).ok_or(StoreError::NotFound)?;
+        Ok(inner.row(event))
+    }
+
+    async fn events(
+        &self,
+        before: Option<EventId>,
+        limit: usize,
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let inner = self.lock();
+        let older = |(id, _): &(&EventId, &Arc<Event>)| before.is_none_or(|before| **id < before);
+        let newest_first = inner.events.iter().rev().filter(older);
+        Ok(newest_first
+            .take(limit)
+            .map(|(_, event)| inner.row(event))
+            .collect())
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
+        let inner = self.lock();
+        let delivery = inner.deliveries.get(&id);
+        delivery.cloned().ok_or(StoreError::NotFound)
+    }
+
+    async fn deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        before: Option<DeliveryId>,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let passes = |delivery: &&Delivery| {
+            filter
+                .state
+                .is_none_or(|kind| delivery.state.kind() == kind)
+                && filter
+                    .target
+                    .as_ref()
+                    .is_none_or(|name| delivery.target == *name)
+                && filter
+                    .route
+                    .as_ref()
+                    .is_none_or(|name| delivery.route == *name)
+                && before.is_none_or(|before| delivery.id < before)
+        };
+        let inner = self.lock();
+        let newest_first = inner.deliveries.values().rev().filter(passes);
+        Ok(newest_first.take(limit).cloned().collect())
+    }
+
+    async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
+        Ok(self.attempts_of(id))
+    }
+
+    async fn depths(&self) -> Result<Vec<Depth>, StoreError> {
+        let inner = self.lock();
+        let mut depths: BTreeMap<TargetName, Depth> = BTreeMap::new();
+        for delivery in inner.deliveries.values() {
+            let depth = depths
+                .entry(delivery.target.clone())
+                .or_insert_with(|| Depth {
+                    target: delivery.target.clone(),
+                    pending: 0,
+                    dead: 0,
+                    oldest_pending: None,
+                });
+            match delivery.state {
+                State::Pending { .. } => {
+                    depth.pending += 1;
+                    let started = delivery.started_at;
+                    let oldest = depth.oldest_pending.map_or(started, |at| at.min(started));
+                    depth.oldest_pending = Some(oldest);
+                }
+                State::Dead { .. } => depth.dead += 1,
+                State::Delivered { .. } | State::Discarded { .. } => {}
+            }
+        }
+        Ok(depths
+            .into_values()
+            .filter(|depth| depth.pending + depth.dead > 0)
+            .collect())
+    }
+
+    async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn health(&self) -> Health {
+        match &self.lock().unavailable {
+            Some(why) => Health::Unavailable(why.clone()),
+            None => Health::Ready,
+        }
+    }
+
+    async fn close(&self) {
+        self.set_unavailable(Some("closed"));
+    }
+}

@@ -1,0 +1,647 @@
+//! The inbound story: a request that arrived whole becomes an event on disk, or a reason why not.
+//!
+//! Promise: what does not verify never becomes an event; what verifies is stored with all its
+//! deliveries before this says yes, or counted where a setting drops it. Never refused for its content:
+//! what is not JSON is stored as well. Not here: sockets, limits of the wire, HTTP status (see `ingest`).
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use flate2::bufread::GzDecoder;
+use http::{HeaderMap, HeaderName, Method, header};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+
+use crate::clock::Clock;
+use crate::delivery::{DeadReason, Delivery, State};
+use crate::event::Event;
+use crate::id::{DeliveryId, EventId, SourceName};
+use crate::metrics::Metrics;
+use crate::plan::{Dedupe, DedupeBy, Plan, Route, Source, Unmatched};
+use crate::signature::{self, Inbound, Reply, Verdict, Verified, VerifyError};
+use crate::store::{Admission, DedupeKey, Novelty, Store, StoreError};
+
+/// What turns requests into events.
+pub struct Intake {
+    plan: Arc<Plan>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+/// A request that arrived whole.
+#[derive(Debug)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The query as it came, without `?`.
+    pub query: Option<String>,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// How the body is coded.
+    pub coding: Coding,
+    /// The body as it came over the wire.
+    pub wire: Bytes,
+}
+
+/// A content coding that can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Coding {
+    /// None.
+    Identity,
+    /// `gzip` or `x-gzip`.
+    Gzip,
+}
+
+/// The content coding is none of those that can be undone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("content coding not supported")]
+pub struct UnknownCoding;
+
+/// What became of a request that is in order.
+#[derive(Debug)]
+pub enum Accepted {
+    /// It is an event.
+    Event {
+        /// Its id; that of the first one where it repeats one.
+        id: EventId,
+        /// What became of it.
+        fate: Fate,
+    },
+    /// It is a challenge, to be answered with this.
+    Reply(Reply),
+}
+
+/// What became of a verified event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is stored, and at least one route takes it.
+    Routed,
+    /// It is stored; no route takes it.
+    Unmatched,
+    /// No route takes it, and the configuration has such events dropped.
+    Dropped,
+    /// It repeats one that is stored.
+    Duplicate,
+    /// It has the message id of one that is stored, but another body; it is not stored.
+    Conflicting,
+}
+
+/// Why a request is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The body is not what its content coding says.
+    #[error("the body cannot be decoded")]
+    BadCoding(#[source] io::Error),
+    /// The decoded body is over the limit.
+    #[error("the decoded body is too large")]
+    TooLarge,
+    /// It is not proven to come from the holder of the secret.
+    #[error("the request does not verify")]
+    Unverified(#[source] VerifyError),
+    /// It is verified, but the store does not take it now.
+    #[error("the event cannot be stored now")]
+    Unavailable(#[source] StoreError),
+}
+
+impl Accepted {
+    /// Its name in metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Event { fate, .. } => match fate {
+                Fate::Routed => "accepted",
+                Fate::Unmatched => "unmatched",
+                Fate::Dropped => "dropped",
+                Fate::Duplicate | Fate::Conflicting => "duplicate",
+            },
+            Self::Reply(_) => "handshake",
+        }
+    }
+}
+
+impl Fate {
+    /// Whether it counts as a repetition towards the sender.
+    #[must_use]
+    pub fn is_duplicate(self) -> bool {
+        matches!(self, Self::Duplicate | Self::Conflicting)
+    }
+}
+
+impl Coding {
+    /// The coding that these headers declare.
+    ///
+    /// # Errors
+    /// [`UnknownCoding`] for any other coding, and for more than one.
+    pub fn of(headers: &HeaderMap) -> Result<Self, UnknownCoding> {
+        let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return if headers.contains_key(header::CONTENT_ENCODING) {
+                Err(UnknownCoding)
+            } else {
+                Ok(Self::Identity)
+            };
+        };
+        let name = value.as_bytes().trim_ascii();
+        if name.is_empty() || name.eq_ignore_ascii_case(b"identity") {
+            Ok(Self::Identity)
+        } else if name.eq_ignore_ascii_case(b"gzip") || name.eq_ignore_ascii_case(b"x-gzip") {
+            Ok(Self::Gzip)
+        } else {
+            Err(UnknownCoding)
+        }
+    }
+}
+
+impl Intake {
+    /// An intake for the sources and routes of `plan` into `store`.
+    #[must_use]
+    pub fn new(
+        plan: Arc<Plan>,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            plan,
+            store,
+            clock,
+            metrics,
+        }
+    }
+
+    /// Takes a request in: decode, verify, route, store. When it says [`Accepted::Event`], the event is
+    /// on disk with its deliveries, unless its fate says that it was not to be stored.
+    ///
+    /// # Errors
+    /// Why it is refused; nothing of it is kept then.
+    pub async fn accept(&self, source: &Source, request: Request) -> Result<Accepted, Refusal> {
+        let now = self.clock.now();
+        let body = decode(&request.wire, request.coding, self.plan.limits.body_bytes)?;
+        let inbound = Inbound {
+            method: &request.method,
+            url: source.url.as_deref(),
+            query: request.query.as_deref(),
+            headers: &request.headers,
+            wire: &request.wire,
+            body: &body,
+        };
+        let verified = match signature::verify(&source.scheme, &source.keys, &inbound, now) {
+            Ok(Verdict::Event(verified)) => verified,
+            Ok(Verdict::Reply(reply)) => {
+                tracing::debug!(source = %source.name, "handshake answered");
+                return Ok(Accepted::Reply(reply));
+            }
+            Err(error) => {
+                // The error's words name headers, the skew and the tolerance, never a value that was sent.
+                tracing::info!(source = %source.name, reason = error.name(), detail = %error, "verification failed");
+                return Err(Refusal::Unverified(error));
+            }
+        };
+        let headers = kept_headers(&request.headers, |name| source.scheme.is_credential(name));
+        let dedupe = source
+            .dedupe
+            .map(|rule| dedupe_key(rule, &source.name, &verified));
+        let (secret, skew) = (verified.key(), verified.skew_seconds());
+        let id = EventId::generate();
+        let event = Event::from_verified(id, source.name.clone(), verified, headers, now);
+
+        let accepted = self.store(Arc::new(event), dedupe, now).await?;
+        tracing::debug!(
+            source = %source.name,
+            secret,
+            skew_seconds = skew,
+            result = accepted.label(),
+            event = %id,
+            "request verified"
+        );
+        Ok(accepted)
+    }
+
+    async fn store(
+        &self,
+        event: Arc<Event>,
+        dedupe: Option<DedupeKey>,
+        now: Timestamp,
+    ) -> Result<Accepted, Refusal> {
+        let deliveries: Vec<Delivery> = self
+            .plan
+            .router
+            .route(&event)
+            .flat_map(|route| deliveries(route, &event, self.plan.max_hops, now))
+            .collect();
+        let source = event.parts().source.clone();
+        let unmatched = deliveries.is_empty();
+        if unmatched && self.plan.unmatched == Unmatched::Drop {
+            self.metrics.event_dropped(source.as_str(), "unmatched");
+            return Ok(Accepted::Event {
+                id: event.id(),
+                fate: Fate::Dropped,
+            });
+        }
+        let admission = Admission {
+            event,
+            deliveries,
+            dedupe,
+        };
+        let admitted = self.store.admit(admission).await.map_err(|error| {
+            tracing::info!(%source, %error, "a verified event could not be stored");
+            Refusal::Unavailable(error)
+        })?;
+        let fate = match admitted.novelty {
+            Novelty::New if unmatched => Fate::Unmatched,
+            Novelty::New => Fate::Routed,
+            Novelty::Duplicate => {
+                self.metrics.event_dropped(source.as_str(), "duplicate");
+                Fate::Duplicate
+            }
+            Novelty::Conflicting => {
+                self.metrics.event_dropped(source.as_str(), "conflicting");
+                tracing::warn!(
+                    %source,
+                    event = %admitted.event,
+                    "an event came with the message id of an earlier one but another body; it was not stored"
+                );
+                Fate::Conflicting
+            }
+        };
+        Ok(Accepted::Event {
+            id: admitted.event,
+            fate,
+        })
+    }
+}
+
+/// Most members of a gzip stream. Senders write one; an empty member takes twenty bytes on the wire and a
+/// decoder of its own here.
+const GZIP_MEMBERS: usize = 16;
+
+/// Undoes the content coding; never makes more than `limit` bytes and one.
+fn decode(wire: &Bytes, coding: Coding, limit: usize) -> Result<Bytes, Refusal> {
+    match coding {
+        Coding::Identity => Ok(wire.clone()),
+        Coding::Gzip => gunzip(wire, limit),
+    }
+}
+
+fn gunzip(wire: &[u8], limit: usize) -> Result<Bytes, Refusal> {
+    let mut body = Vec::new();
+    let mut rest = wire;
+    for _ in 0..GZIP_MEMBERS {
+        let room = limit.saturating_sub(body.len()).saturating_add(1);
+        let mut member = GzDecoder::new(rest).take(u64::try_from(room).unwrap_or(u64::MAX));
+        member.read_to_end(&mut body).map_err(Refusal::BadCoding)?;
+        if body.len() > limit {
+            return Err(Refusal::TooLarge);
+        }
+        rest = member.into_inner().into_inner();
+        if rest.is_empty() {
+            return Ok(Bytes::from(body));
+        }
+    }
+    let many = format!("more than {GZIP_MEMBERS} members");
+    Err(Refusal::BadCoding(io::Error::new(
+        io::ErrorKind::InvalidData,
+        many,
+    )))
+}
+
+/// Headers that carry credentials, whatever the scheme; see [`CREDENTIAL_WORDS`] as well.
+const CREDENTIALS: [&str; 2] = ["cookie", "set-cookie"];
+
+/// Words in the names of headers that carry credentials. Vendors send more of them than the one that their
+/// scheme reads: a second signature by an older algorithm or under another name, a token besides.
+const CREDENTIAL_WORDS: [&str; 7] = [
+    "authorization",
+    "signature",
+    "hmac",
+    "token",
+    "secret",
+    "password",
+    "apikey",
+];
+
+/// The one that is two words; a key by itself may be anything (`idempotency-key`, `x-event-key`).
+const API_KEY: &str = "api-key";
+
+fn is_named_credential(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    CREDENTIALS.contains(&name)
+        || name.contains(API_KEY)
+        || name
+            .split(['-', '_'])
+            .any(|word| CREDENTIAL_WORDS.contains(&word))
+}
+
+/// Headers about the connection or the coded form of the body, which say nothing about the event.
+const WIRE_HEADERS: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "content-length",
+    "content-encoding",
+];
+
+/// The headers that an event keeps. Bytes that are not UTF-8 are replaced.
+fn kept_headers(
+    headers: &HeaderMap,
+    is_credential: impl Fn(&HeaderName) -> bool,
+) -> Vec<(String, String)> {
+    headers
+        .iter()
+        .filter(|(name, _)| {
+            !(is_named_credential(name)
+                || WIRE_HEADERS.contains(&name.as_str())
+                || is_credential(name))
+        })
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.as_str().to_owned(), value.into_owned())
+        })
+        .collect()
+}
+
+/// One delivery for each target of a route that takes the event.
+fn deliveries(route: &Route, event: &Event, max_hops: u32, now: Timestamp) -> Vec<Delivery> {
+    let dead = if event.parts().hops > max_hops {
+        Some(DeadReason::Loop)
+    } else if route.template.is_some() && event.json().is_none() {
+        Some(DeadReason::NotJson)
+    } else {
+        None
+    };
+    let state = match dead {
+        Some(reason) => State::Dead { at: now, reason },
+        None => State::Pending { due: now },
+    };
+    route
+        .to
+        .iter()
+        .map(|target| Delivery {
+            id: DeliveryId::generate(),
+            event: event.id(),
+            route: route.name.clone(),
+            target: target.clone(),
+            state: state.clone(),
+            attempts: 0,
+            started_at: now,
+        })
+        .collect()
+}
+
+/// What makes a later request the same event. A message id counts only where the signature covers it:
+/// else anybody could send a captured request again under a fresh one.
+fn dedupe_key(rule: Dedupe, source: &SourceName, verified: &Verified) -> DedupeKey {
+    let content = verified.content();
+    let id = content
+        .message_id
+        .as_deref()
+        .filter(|_| rule.by == DedupeBy::Id && verified.message_id_covered());
+    key_over(rule, source, id, &content.body)
+}
+
+/// The key over the source's name and the message id, or the body where there is none. The kind and
+/// the name's end are part of what is hashed, so that no id can pass for a body or for another source.
+fn key_over(rule: Dedupe, source: &SourceName, id: Option<&str>, body: &[u8]) -> DedupeKey {
+    let body_hash: [u8; 32] = Sha256::digest(body).into();
+    let mut hash = Sha256::new();
+    hash.update(source.as_str().as_bytes());
+    match id {
+        Some(id) => {
+            hash.update(b"\0id\0");
+            hash.update(id.as_bytes());
+        }
+        None => {
+            hash.update(b"\0body\0");
+            hash.update(body_hash);
+        }
+    }
+    DedupeKey {
+        key: hash.finalize().into(),
+        body: body_hash,
+        window: rule.window,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::time::Duration;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::event::EventParts;
+    use crate::pattern::Pattern;
+
+    fn gzip(plain: &[u8]) -> Vec<u8> {
+        let mut to = GzEncoder::new(Vec::new(), Compression::best());
+        to.write_all(plain).unwrap();
+        to.finish().unwrap()
+    }
+
+    fn map(headers: &[(&str, &str)]) -> HeaderMap {
+        headers
+            .iter()
+            .map(|(name, value)| {
+                let name: HeaderName = name.parse().unwrap();
+                (name, http::HeaderValue::from_str(value).unwrap())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn codings() {
+        for (values, wanted) in [
+            (&[][..], Ok(Coding::Identity)),
+            (&[""], Ok(Coding::Identity)),
+            (&["identity"], Ok(Coding::Identity)),
+            (&["gzip"], Ok(Coding::Gzip)),
+            (&[" X-GZip "], Ok(Coding::Gzip)),
+            (&["br"], Err(UnknownCoding)),
+            (&["gzip, gzip"], Err(UnknownCoding)),
+            (&["gzip", "gzip"], Err(UnknownCoding)),
+            (&["identity", "br"], Err(UnknownCoding)),
+        ] {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::CONTENT_ENCODING, value.parse().unwrap());
+            }
+            assert_eq!(Coding::of(&headers), wanted, "{values:?}");
+        }
+    }
+
+    /// The decoded body, or the name of the refusal.
+    type Wanted = Result<&'static [u8], &'static str>;
+
+    #[test]
+    fn bodies_are_decoded_up_to_the_limit() {
+        let two_members = [gzip(b"{\"a\":"), gzip(b"1}")].concat();
+        let whole = gzip(b"{}");
+        let cut = whole[..whole.len() - 5].to_vec();
+        let trailed = [whole.clone(), b"junk".to_vec()].concat();
+        let rows: Vec<(&str, Vec<u8>, Coding, Wanted)> = vec![
+            ("plain", b"{}".to_vec(), Coding::Identity, Ok(b"{}")),
+            ("gzip", whole, Coding::Gzip, Ok(b"{}")),
+            ("members", two_members, Coding::Gzip, Ok(b"{\"a\":1}")),
+            ("at limit", gzip(&[b'x'; 64]), Coding::Gzip, Ok(&[b'x'; 64])),
+            (
+                "over limit",
+                gzip(&[b'x'; 65]),
+                Coding::Gzip,
+                Err("TooLarge"),
+            ),
+            (
+                "bomb",
+                gzip(&vec![0; 10_000_000]),
+                Coding::Gzip,
+                Err("TooLarge"),
+            ),
+            ("cut", cut, Coding::Gzip, Err("BadCoding")),
+            ("trailed", trailed, Coding::Gzip, Err("BadCoding")),
+            (
+                "many members",
+                gzip(b"").repeat(GZIP_MEMBERS),
+                Coding::Gzip,
+                Ok(b""),
+            ),
+            (
+                "too many members",
+                gzip(b"").repeat(GZIP_MEMBERS + 1),
+                Coding::Gzip,
+                Err("BadCoding"),
+            ),
+        ];
+        for (name, wire, coding, wanted) in rows {
+            let got = decode(&Bytes::from(wire), coding, 64);
+            match (got, wanted) {
+                (Ok(body), Ok(wanted)) => assert_eq!(&body[..], wanted, "{name}"),
+                (Err(Refusal::TooLarge), Err("TooLarge"))
+                | (Err(Refusal::BadCoding(_)), Err("BadCoding")) => {}
+                (got, _) => panic!("{name}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn credentials_and_wire_headers_are_not_kept() {
+        let mut headers = map(&[
+            ("Host", "a.example"),
+            ("Authorization", "Bearer x"),
+            ("Cookie", "a=b"),
+            ("X-Proof", "secret"),
+            ("Proxy-Authorization", "Basic x"),
+            ("X-Hub-Signature", "sha1=00"),
+            ("X-Vendor-Hmac-Sha1", "00"),
+            ("X-Gitlab-Token", "t"),
+            ("X-Api-Key", "k"),
+            ("X-Tokens", "1"),
+            ("X-Event-Key", "2"),
+            ("Content-Length", "2"),
+            ("Transfer-Encoding", "chunked"),
+            ("X-Two", "1"),
+        ]);
+        headers.append("x-two", "2".parse().unwrap());
+        headers.insert(
+            "x-latin",
+            http::HeaderValue::from_bytes(b"caf\xe9").unwrap(),
+        );
+        let kept = kept_headers(&headers, |name| name == "x-proof");
+        let mut kept: Vec<_> = kept.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        kept.sort_unstable();
+        assert_eq!(
+            kept,
+            [
+                ("host", "a.example"),
+                ("x-event-key", "2"),
+                ("x-latin", "caf\u{fffd}"),
+                ("x-tokens", "1"),
+                ("x-two", "1"),
+                ("x-two", "2"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_tells_source_kind_and_content_apart() {
+        let rule = Dedupe {
+            by: DedupeBy::Id,
+            window: Duration::from_secs(60),
+        };
+        let (a, b): (SourceName, SourceName) = ("a".parse().unwrap(), "b".parse().unwrap());
+        let base = key_over(rule, &a, Some("m1"), b"{}");
+        assert_eq!(base.window, rule.window);
+        for (name, other, same_key, same_body) in [
+            ("again", key_over(rule, &a, Some("m1"), b"{}"), true, true),
+            (
+                "other body",
+                key_over(rule, &a, Some("m1"), b"[]"),
+                true,
+                false,
+            ),
+            (
+                "other id",
+                key_over(rule, &a, Some("m2"), b"{}"),
+                false,
+                true,
+            ),
+            ("no id", key_over(rule, &a, None, b"{}"), false, true),
+            (
+                "other source",
+                key_over(rule, &b, Some("m1"), b"{}"),
+                false,
+                true,
+            ),
+        ] {
+            assert_eq!(other.key == base.key, same_key, "{name}");
+            assert_eq!(other.body == base.body, same_body, "{name}");
+        }
+        let by_body = key_over(rule, &a, None, b"{}");
+        assert_ne!(by_body.key, key_over(rule, &a, None, b"[]").key);
+    }
+
+    #[test]
+    fn every_target_of_a_route_gets_a_delivery() {
+        let now = Timestamp::UNIX_EPOCH;
+        let route = Route {
+            name: "r".parse().unwrap(),
+            from: vec!["s".parse().unwrap()],
+            pattern: Pattern::default(),
+            template: None,
+            to: vec!["one".parse().unwrap(), "two".parse().unwrap()],
+        };
+        let pending = State::Pending { due: now };
+        let dead = State::Dead {
+            at: now,
+            reason: DeadReason::Loop,
+        };
+        for (hops, state) in [(0, &pending), (3, &pending), (4, &dead), (u32::MAX, &dead)] {
+            let event = Event::from_stored(EventParts {
+                id: EventId::generate(),
+                source: "s".parse().unwrap(),
+                message_id: None,
+                event_type: "t".to_owned(),
+                headers: Vec::new(),
+                body: Bytes::from_static(b"not json"),
+                received_at: now,
+                hops,
+            });
+            let made = deliveries(&route, &event, 3, now);
+            let targets: Vec<_> = made.iter().map(|d| d.target.as_str()).collect();
+            assert_eq!(targets, ["one", "two"]);
+            for delivery in made {
+                assert_eq!(delivery.state, *state, "{hops} hops");
+                assert_eq!(delivery.event, event.id());
+                assert_eq!((delivery.attempts, delivery.started_at), (0, now));
+            }
+        }
+    }
+}
