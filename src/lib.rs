@@ -41,6 +41,7 @@
 //! | 6 | [`ingest`] | the public door: limits and status codes |
 //! | 6 | [`admin`] | the operator's door |
 //! | 7 | [`app`] | the only wiring |
+//! | 8 | [`cli`] | one file a command |
 //!
 //! # The promises
 //!
@@ -49,6 +50,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decimal;

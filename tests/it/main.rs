@@ -11,12 +11,20 @@
 )]
 
 mod answers;
+mod cli;
 mod config;
 mod cookbook;
+mod crashes;
 mod delivery;
 mod delivery_rules;
 mod hostile;
 mod lifecycle;
 mod liquid_suite;
+mod process;
+mod promises;
+mod readme;
+mod secrecy;
 mod signature_vectors;
 mod support;
+mod tls;
+mod vendors;

@@ -1,0 +1,258 @@
+//! What several commands read: sample events, header arguments, and which scheme and secret to use.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use jiff::Timestamp;
+
+use super::{ConfigArg, Exit, Failure};
+use crate::config;
+use crate::event::{Event, EventParts, UNKNOWN_TYPE};
+use crate::id::{EventId, SourceName};
+use crate::plan::{Plan, Source};
+use crate::secret::Secret;
+use crate::signature::{self, Key, Scheme, SchemeRecord};
+
+/// A sample event, as options of a command.
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// The event's body as the vendor sends it (`-` is stdin)
+    #[arg(long, value_name = "FILE")]
+    pub(super) event: PathBuf,
+    /// The source that it comes in by; not needed where there is only one
+    #[arg(long, value_name = "NAME")]
+    pub(super) source: Option<String>,
+    /// The event's type, where the body or headers do not tell it
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(super) event_type: Option<String>,
+    /// A header of the request
+    #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
+    pub(super) headers: Vec<String>,
+}
+
+impl SampleArgs {
+    /// The event that this sample would become. `source` tells where its type and id are; without one the type is
+    /// looked for at `/type`.
+    pub(super) fn to_event(&self, source: Option<&Source>) -> Result<Event, Failure> {
+        let body = Bytes::from(read(&self.event)?);
+        let headers = parse_headers(&self.headers)?;
+        let (message_id, event_type) = match source {
+            Some(source) => signature::describe(&source.scheme, &headers, &body),
+            None => (None, type_member(&body)),
+        };
+        let event_type = self.event_type.clone().or(event_type);
+        let name = source.map_or("sample", |source| source.name.as_str());
+        Ok(Event::from_stored(EventParts {
+            id: EventId::generate(),
+            source: name
+                .parse::<SourceName>()
+                .map_err(|error| Failure::caused(Exit::Usage, &error))?,
+            message_id,
+            event_type: event_type.unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
+            headers: headers
+                .iter()
+                .map(|(name, value)| {
+                    let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                    (name.as_str().to_owned(), value)
+                })
+                .collect(),
+            body,
+            received_at: Timestamp::now(),
+            hops: 0,
+        }))
+    }
+}
+
+fn type_member(body: &[u8]) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
+    Some(body.get("type")?.as_str()?.to_owned())
+}
+
+/// The source of this name, or the only one there is.
+pub(super) fn pick_source<'a>(
+    plan: &'a Plan,
+    name: Option<&str>,
+) -> Result<&'a Arc<Source>, Failure> {
+    let known = || {
+        let names: Vec<&str> = plan.sources.keys().map(SourceName::as_str).collect();
+        names.join(", ")
+    };
+    match name {
+        Some(name) => plan.sources.get(name).ok_or_else(|| {
+            Failure::usage(format!(
+                "error: no source named `{name}` (known: {})",
+                known()
+            ))
+        }),
+        None => match plan.sources.values().next() {
+            Some(only) if plan.sources.len() == 1 => Ok(only),
+            _ => Err(Failure::usage(format!(
+                "error: --source is missing (known: {})",
+                known()
+            ))),
+        },
+    }
+}
+
+/// The keys that the source's vendor signs with.
+pub(super) fn sender_keys(source: &Source) -> Result<Vec<Key>, Failure> {
+    let keys = source
+        .keys
+        .iter()
+        .map(|key| source.scheme.signing_key(key.configured()));
+    keys.collect::<Result<_, _>>().map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            format!("error: source {} cannot be played: {error}", source.name),
+        )
+    })
+}
+
+/// Reads a file, or stdin for `-`.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let result = if path == Path::new("-") {
+        std::io::stdin().lock().read_to_end(&mut bytes).map(drop)
+    } else {
+        std::fs::read(path).map(|read| bytes = read)
+    };
+    match result {
+        Ok(()) => Ok(bytes),
+        Err(error) => Err(cannot_read(path, error)),
+    }
+}
+
+/// The failure of a file that was named on the command line.
+pub(super) fn cannot_read(path: &Path, error: std::io::Error) -> Failure {
+    Failure::usage(format!(
+        "error: cannot read {}: {}",
+        path.display(),
+        config::in_words(error)
+    ))
+}
+
+/// Headers as `Name: value`.
+pub(super) fn parse_headers(lines: &[String]) -> Result<HeaderMap, Failure> {
+    let mut headers = HeaderMap::new();
+    for line in lines {
+        let wrong = || Failure::usage(format!("error: `{line}` is not a header (Name: value)"));
+        let (name, value) = line.split_once(':').ok_or_else(wrong)?;
+        let name: HeaderName = name.trim().parse().map_err(|_| wrong())?;
+        let value = HeaderValue::from_bytes(value.trim().as_bytes()).map_err(|_| wrong())?;
+        headers.append(name, value);
+    }
+    Ok(headers)
+}
+
+/// Whose scheme and secrets: a source's of the configuration, or a preset with a secret given apart.
+/// A secret is never an argument, since arguments can be seen by every user of the machine.
+#[derive(Debug, Args)]
+pub(super) struct SchemeArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Use the scheme and secrets of this source of the configuration
+    #[arg(long, value_name = "NAME", conflicts_with = "preset")]
+    source: Option<String>,
+    /// Use this preset, with --secret-env or --secret-file
+    #[arg(long, value_name = "NAME")]
+    preset: Option<String>,
+    /// The environment variable that holds the secret
+    #[arg(
+        long,
+        value_name = "VAR",
+        requires = "preset",
+        conflicts_with = "secret_file"
+    )]
+    secret_env: Option<String>,
+    /// The file that holds the secret
+    #[arg(long, value_name = "FILE", requires = "preset")]
+    secret_file: Option<PathBuf>,
+}
+
+/// A scheme with its keys.
+pub(super) struct Chosen {
+    pub(super) scheme: Scheme,
+    pub(super) keys: Vec<Key>,
+    /// As configured, not decoded.
+    pub(super) secrets: Vec<Secret>,
+    pub(super) url: Option<String>,
+}
+
+/// What a key is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Verify,
+    Sign,
+}
+
+impl SchemeArgs {
+    pub(super) fn choose(&self, purpose: Purpose) -> Result<Chosen, Failure> {
+        let Some(preset) = &self.preset else {
+            let compiled = self.config.load()?;
+            let source = pick_source(&compiled.plan, self.source.as_deref())?;
+            return Ok(Chosen {
+                scheme: source.scheme.clone(),
+                keys: match purpose {
+                    Purpose::Verify => source.keys.clone(),
+                    Purpose::Sign => sender_keys(source)?,
+                },
+                secrets: source
+                    .keys
+                    .iter()
+                    .map(|key| key.configured().clone())
+                    .collect(),
+                url: source.url.clone(),
+            });
+        };
+        let record = SchemeRecord::preset(preset).ok_or_else(|| {
+            let known = SchemeRecord::preset_names().join(", ");
+            Failure::usage(format!(
+                "error: no preset named `{preset}` (known: {known})"
+            ))
+        })?;
+        let scheme = Scheme::compile(&record).map_err(|errors| {
+            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            Failure::new(Exit::Config, format!("error: {}", errors.join("; ")))
+        })?;
+        let secret = self.secret()?;
+        let key = match purpose {
+            Purpose::Verify => scheme.verifying_key(&secret),
+            Purpose::Sign => scheme.signing_key(&secret),
+        };
+        let key = key.map_err(|error| Failure::caused(Exit::Config, &error))?;
+        Ok(Chosen {
+            scheme,
+            keys: vec![key],
+            secrets: vec![secret],
+            url: None,
+        })
+    }
+
+    fn secret(&self) -> Result<Secret, Failure> {
+        match (&self.secret_env, &self.secret_file) {
+            (Some(var), _) => match std::env::var(var) {
+                Ok(value) => Ok(Secret::new(value)),
+                Err(_) => Err(Failure::usage(format!(
+                    "error: the environment variable {var} is not set"
+                ))),
+            },
+            (None, Some(file)) => {
+                let mut bytes = read(file)?;
+                while bytes
+                    .last()
+                    .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+                {
+                    bytes.pop();
+                }
+                Ok(Secret::new(bytes))
+            }
+            (None, None) => Err(Failure::usage(
+                "error: --preset wants --secret-env VAR or --secret-file FILE",
+            )),
+        }
+    }
+}

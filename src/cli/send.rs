@@ -1,0 +1,77 @@
+//! `ingate send`: plays a source's vendor.
+
+use bytes::Bytes;
+use clap::Args;
+use http::{HeaderMap, Method, StatusCode};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::input::{SampleArgs, parse_headers, pick_source, read, sender_keys};
+use super::sign::new_message_id;
+use super::{ConfigArg, Exit, Failure, Outcome, block_on, http as client, print, print_json, say};
+use crate::signature::{self, Outbound};
+
+#[derive(Debug, Args)]
+pub(super) struct SendArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    sample: SampleArgs,
+    /// The message id (made if missing)
+    #[arg(long)]
+    id: Option<String>,
+    /// Where to post it (default: the source's path on the configuration's `listen`)
+    #[arg(long)]
+    url: Option<String>,
+    /// Print the answer as JSON with the status and the headers that were sent
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &SendArgs) -> Outcome {
+    let compiled = args.config.load()?;
+    let source = pick_source(&compiled.plan, args.sample.source.as_deref())?;
+    let body = read(&args.sample.event)?;
+    let url = args
+        .url
+        .clone()
+        .unwrap_or_else(|| format!("http://{}{}", compiled.plan.listen, source.path));
+    let id = args.id.clone().unwrap_or_else(new_message_id);
+    let outbound = Outbound {
+        id: &id,
+        timestamp: Timestamp::now(),
+        method: &Method::POST,
+        url: source.url.as_deref().unwrap_or(&url),
+        event_type: args.sample.event_type.as_deref().unwrap_or("unknown"),
+        body: &body,
+    };
+    let mut headers: Vec<_> = signature::sign(&source.scheme, &sender_keys(source)?, &outbound)
+        .map_err(|error| Failure::caused(Exit::Failed, &error))?;
+    let extra: HeaderMap = parse_headers(&args.sample.headers)?;
+    headers.extend(
+        extra
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
+    let answer = block_on(client::post(&url, &headers, Bytes::from(body)))??;
+    let text = String::from_utf8_lossy(&answer.body).into_owned();
+    if args.json {
+        let body = serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text));
+        let headers: serde_json::Map<String, Value> = headers
+            .iter()
+            .map(|(name, value)| {
+                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                (name.to_string(), Value::String(value))
+            })
+            .collect();
+        print_json(&json!({"status": answer.status.as_u16(), "body": body, "headers": headers}))?;
+    } else {
+        say(&format!("POST {url} -> {}", answer.status));
+        print(&text)?;
+    }
+    Ok(if answer.status == StatusCode::OK {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
