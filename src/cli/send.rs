@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::input::{SampleArgs, parse_headers, pick_source, read, sender_keys};
 use super::sign::new_message_id;
 use super::{ConfigArg, Exit, Failure, Outcome, block_on, http as client, print, print_json, say};
+use crate::plan::Source;
 use crate::signature::{self, Outbound};
 
 #[derive(Debug, Args)]
@@ -37,16 +38,8 @@ pub(super) fn run(args: &SendArgs) -> Outcome {
         .clone()
         .unwrap_or_else(|| format!("http://{}{}", compiled.plan.listen, source.path));
     let id = args.id.clone().unwrap_or_else(new_message_id);
-    let outbound = Outbound {
-        id: &id,
-        timestamp: Timestamp::now(),
-        method: &Method::POST,
-        url: source.url.as_deref().unwrap_or(&url),
-        event_type: args.sample.event_type.as_deref().unwrap_or("unknown"),
-        body: &body,
-    };
-    let mut headers: Vec<_> = signature::sign(&source.scheme, &sender_keys(source)?, &outbound)
-        .map_err(|error| Failure::caused(Exit::Failed, &error))?;
+    let event_type = args.sample.event_type.as_deref().unwrap_or("unknown");
+    let mut headers = sign_as_vendor(source, &url, &id, event_type, &body)?;
     let extra: HeaderMap = parse_headers(&args.sample.headers)?;
     headers.extend(
         extra
@@ -74,4 +67,25 @@ pub(super) fn run(args: &SendArgs) -> Outcome {
     } else {
         Exit::Failed
     })
+}
+
+/// The headers that the source's vendor would send now with this body to `url`, unless the source says what its
+/// public URL is.
+pub(super) fn sign_as_vendor(
+    source: &Source,
+    url: &str,
+    id: &str,
+    event_type: &str,
+    body: &[u8],
+) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+    let outbound = Outbound {
+        id,
+        timestamp: Timestamp::now(),
+        method: &Method::POST,
+        url: source.url.as_deref().unwrap_or(url),
+        event_type,
+        body,
+    };
+    signature::sign(&source.scheme, &sender_keys(source)?, &outbound)
+        .map_err(|error| Failure::caused(Exit::Failed, &error))
 }

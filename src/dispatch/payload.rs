@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::id::{RouteName, TargetName};
 use crate::plan::{Plan, Route};
 use crate::store::Claimed;
-use crate::template::{EventFacts, Rendered, Repair, Scene, Template};
+use crate::template::{Rendered, Repair, Scene, Template};
 
 /// Bodies beyond this many bytes are parsed and rendered on a thread of their own kind, because they
 /// take longer than a task may hold the runtime up.
@@ -142,13 +142,7 @@ fn render(
     let id = parts.id.to_string();
     let scene = Scene {
         payload,
-        event: EventFacts {
-            id: &id,
-            message_id: parts.message_id.as_deref(),
-            source: parts.source.as_str(),
-            event_type: &parts.event_type,
-            received_at: parts.received_at,
-        },
+        event: event.facts(&id),
         headers: &parts.headers,
         route: route.name.as_str(),
         target: target.as_str(),

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,12 +24,13 @@ use tokio::sync::oneshot;
 use self::folder::{Folder, SAMPLES, pasted};
 use self::page::Page;
 use self::peer::Received;
-use super::input::sender_keys;
+use super::send::sign_as_vendor;
+use super::sign::new_message_id;
 use super::{Exit, Failure, Outcome, block_on, http as client, print, say};
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::plan::{Plan, Source};
-use crate::signature::{self, Inbound, Outbound, Verdict};
+use crate::plan::Plan;
+use crate::signature::{self, Inbound, Verdict};
 
 /// How long a delivery on this machine may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -187,8 +188,8 @@ impl Show {
             .sources
             .get(vendor)
             .ok_or_else(|| failed(format!("no source {vendor}")))?;
-        let headers = sign_as(source, &self.public, body)?;
         let url = format!("{}{}", self.public, source.path);
+        let headers = sign_as_vendor(source, &url, &new_message_id(), "demo", body.as_bytes())?;
         let answer = client::post(&url, &headers, Bytes::copy_from_slice(body.as_bytes())).await?;
         if answer.status != StatusCode::OK {
             return Err(failed(format!(
@@ -293,27 +294,4 @@ impl Show {
             Err(error) => Err(failed(format!("does not verify: {error}"))),
         }
     }
-}
-
-/// The headers that the source's vendor would send with this body.
-fn sign_as(
-    source: &Source,
-    public: &str,
-    body: &str,
-) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
-    let id = format!("msg_{}", uuid::Uuid::now_v7().simple());
-    let url = source
-        .url
-        .clone()
-        .unwrap_or_else(|| format!("{public}{}", source.path));
-    let outbound = Outbound {
-        id: &id,
-        timestamp: Timestamp::now(),
-        method: &Method::POST,
-        url: &url,
-        event_type: "demo",
-        body: body.as_bytes(),
-    };
-    signature::sign(&source.scheme, &sender_keys(source)?, &outbound)
-        .map_err(|error| Failure::caused(Exit::Failed, &error))
 }

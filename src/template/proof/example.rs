@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value, json};
 
 use super::state::{Hint, Known};
 use super::{Proof, Verdict};
-use crate::template::{EventFacts, RenderLimits, Scene, Template};
+use crate::template::{EventFacts, RenderLimits, Rendered, Scene, Template, TemplateError};
 
 /// Most findings for which one is sought: each costs some renders.
 const SOUGHT: usize = 5;
@@ -34,6 +34,11 @@ pub fn add(template: &Template, proof: &mut Proof) {
 
 /// Whether a render with this payload fails at this place.
 fn fails_at(template: &Template, payload: &Value, line: usize, column: usize) -> bool {
+    render(template, payload).is_err_and(|error| (error.line, error.column) == (line, column))
+}
+
+/// Renders with this payload, everything else being plain.
+pub(super) fn render(template: &Template, payload: &Value) -> Result<Rendered, TemplateError> {
     let scene = Scene {
         payload,
         event: EventFacts {
@@ -51,8 +56,7 @@ fn fails_at(template: &Template, payload: &Value, line: usize, column: usize) ->
     let limits = RenderLimits {
         output_bytes: OUTPUT,
     };
-    let failed = template.render(&scene, limits);
-    failed.is_err_and(|error| (error.line, error.column) == (line, column))
+    template.render(&scene, limits)
 }
 
 fn candidates(hints: &[Hint]) -> Vec<Value> {
