@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use super::{ConfigArg, Exit, Outcome, print, print_json};
 use crate::config::{self, Compiled, Diagnostic, ProcessEnv, Severity, TemplateFile};
 use crate::plan::Route;
-use crate::template::{Proof, TemplateError, Verdict};
-
-/// The verdict on a template that fails whatever the payload is.
-const NEVER: &str = "never valid";
+use crate::template::{Finding, Proof, Remark, Verdict};
 
 #[derive(Debug, Args)]
 pub(super) struct CheckArgs {
@@ -50,7 +47,7 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
 
 impl CheckArgs {
     fn exit(&self, proofs: &[Proven<'_>]) -> Exit {
-        let proven = |(_, proof): &Proven<'_>| matches!(proof, Ok(proof) if proof.verdict == Verdict::Proven);
+        let proven = |(_, proof): &Proven<'_>| proof.verdict == Verdict::Proven;
         if self.strict && !proofs.iter().all(proven) {
             return Exit::Failed;
         }
@@ -58,20 +55,17 @@ impl CheckArgs {
     }
 }
 
-/// A template's name and what can be said of it; an error if it is never valid.
-type Proven<'a> = (&'a str, Result<Proof, TemplateError>);
+/// A template's name and what can be said of it.
+type Proven<'a> = (&'a str, Proof);
 
 fn proofs(compiled: &Compiled) -> Vec<Proven<'_>> {
-    let template_of = |file: &TemplateFile| {
-        let routes = compiled.plan.router.routes();
-        let route = routes
-            .iter()
-            .find(|route| file.routes.contains(&route.name))?;
-        route.template.clone()
-    };
     let files = compiled.templates.iter();
     files
-        .filter_map(|file| Some((file.name.as_str(), template_of(file)?.prove())))
+        .map(|file| {
+            let mut proof = file.proof.clone();
+            file.template.seek_examples(&mut proof);
+            (file.name.as_str(), proof)
+        })
         .collect()
 }
 
@@ -95,26 +89,41 @@ fn as_json(compiled: &Compiled, proofs: &[Proven<'_>]) -> Value {
             "url": target.url.to_string(),
             "signed": target.sign.is_some(),
         })).collect::<Vec<_>>(),
-        "templates": proofs.iter().map(|(name, proof)| match proof {
-            Err(error) => json!({"name": name, "verdict": NEVER, "error": error.to_string()}),
-            Ok(proof) => json!({
-                "name": name,
-                "verdict": proof.verdict.to_string(),
-                "findings": proof.findings.iter().map(|finding| json!({
-                    "file": finding.path,
-                    "line": finding.line,
-                    "column": finding.column,
-                    "message": finding.what,
-                    "way": finding.route.iter().map(|step| json!({
-                        "line": step.line,
-                        "what": step.what,
-                    })).collect::<Vec<_>>(),
-                    "counter_example": finding.counter_example,
-                })).collect::<Vec<_>>(),
-            }),
-        }).collect::<Vec<_>>(),
+        "templates": proofs.iter().map(|(name, proof)| json!({
+            "name": name,
+            "verdict": proof.verdict.to_string(),
+            "findings": proof.findings.iter().map(finding).collect::<Vec<_>>(),
+            "repairs": proof.repairs.iter().map(|repair| json!({
+                "file": repair.path,
+                "line": repair.line,
+                "column": repair.column,
+                "message": repair.message,
+            })).collect::<Vec<_>>(),
+            "may_fail": proof.may_fail.iter().map(|remark| json!({
+                "file": remark.path,
+                "line": remark.line,
+                "column": remark.column,
+                "message": remark.what,
+            })).collect::<Vec<_>>(),
+        })).collect::<Vec<_>>(),
         "errors": [],
         "warnings": listed(&compiled.warnings, Severity::Warning),
+    })
+}
+
+fn finding(finding: &Finding) -> Value {
+    let error = &finding.error;
+    json!({
+        "file": error.path,
+        "line": error.line,
+        "column": error.column,
+        "message": error.message,
+        "way": finding.way.iter().map(|step| json!({
+            "file": step.path,
+            "line": step.line,
+            "what": step.what,
+        })).collect::<Vec<_>>(),
+        "counter_example": finding.counter_example,
     })
 }
 
@@ -173,11 +182,7 @@ fn as_text(compiled: &Compiled, proofs: &[Proven<'_>]) -> String {
         ));
     }
     for (name, proof) in proofs {
-        let verdict = match proof {
-            Ok(proof) => proof.verdict.to_string(),
-            Err(_) => NEVER.to_owned(),
-        };
-        rows.push(("template", name, verdict));
+        rows.push(("template", name, proof.verdict.to_string()));
     }
     let width = rows
         .iter()
@@ -189,30 +194,35 @@ fn as_text(compiled: &Compiled, proofs: &[Proven<'_>]) -> String {
         text.push_str(&format!("{kind:<8} {name:<width$}  {what}\n"));
     }
     for (_, proof) in proofs {
-        match proof {
-            Ok(proof) => text.push_str(&doubts(proof)),
-            Err(error) => text.push_str(&error.pretty()),
-        }
+        text.push_str(&doubts(proof));
     }
     text.push_str("ok");
     text
 }
 
-/// What keeps a template from being proven, each with the way that leads there.
+/// What keeps a template from being proven, each with the way that leads there, and what else can fail.
 fn doubts(proof: &Proof) -> String {
     let mut text = String::new();
     for finding in &proof.findings {
-        let (path, line, column) = (&finding.path, finding.line, finding.column);
-        text.push_str(&format!("\n{path}:{line}:{column}: {}\n", finding.what));
-        for step in &finding.route {
-            text.push_str(&format!("  line {}: {}\n", step.line, step.what));
+        text.push_str(&format!("\n{}", finding.error.pretty()));
+        if let Some(way) = finding.told_way() {
+            text.push_str(&format!("  {way}\n"));
         }
         if let Some(payload) = &finding.counter_example {
             text.push_str(&format!("  fails with the payload {payload}\n"));
         }
     }
     for repair in &proof.repairs {
-        text.push_str(&format!("line {}: {}\n", repair.line, repair.what));
+        text.push_str(&format!("\n{}", repair.pretty()));
+    }
+    for Remark {
+        what,
+        path,
+        line,
+        column,
+    } in &proof.may_fail
+    {
+        text.push_str(&format!("{path}:{line}:{column}: {what}\n"));
     }
     text
 }

@@ -87,7 +87,7 @@ pub(super) fn run(args: &RenderArgs) -> Outcome {
             .repairs
             .iter()
             .map(
-                |repair| json!({"what": repair.what, "line": repair.line, "column": repair.column}),
+                |repair| json!({"what": repair.what, "file": repair.path, "line": repair.line, "column": repair.column}),
             )
             .collect();
         print_json(&json!({"body": body, "repairs": repairs}))?;
@@ -96,10 +96,7 @@ pub(super) fn run(args: &RenderArgs) -> Outcome {
         for repair in &rendered.repairs {
             say(&format!(
                 "warning: {}:{}:{}: {}",
-                args.template.display(),
-                repair.line,
-                repair.column,
-                repair.what
+                repair.path, repair.line, repair.column, repair.what
             ));
         }
     }

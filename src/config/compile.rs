@@ -114,6 +114,7 @@ struct Sections {
     admin: Option<AdminFile>,
     store: Option<StoreFile>,
     templates: Option<String>,
+    strict: Option<bool>,
     limits: Option<LimitsFile>,
     unmatched: Option<UnmatchedFile>,
     vars: Option<Map<String, Value>>,
@@ -130,6 +131,7 @@ fn read(cx: &mut Context<'_>, entries: &[Entry]) -> Sections {
             "admin" => file.admin = cx.section(value, key),
             "store" => file.store = cx.section(value, key),
             "templates" => file.templates = cx.section(value, key),
+            "strict" => file.strict = cx.section(value, key),
             "limits" => file.limits = cx.section(value, key),
             "unmatched" => file.unmatched = cx.section(value, key),
             "vars" => file.vars = cx.section(value, key),
@@ -171,7 +173,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
         sources: file.sources.iter().map(|(name, _)| name.as_str()).collect(),
         targets: file.targets.iter().map(|(name, _)| name.as_str()).collect(),
     };
-    let mut templates = Templates::new(folder.clone());
+    let mut templates = Templates::new(folder.clone(), file.strict.unwrap_or(false));
     let routes = routes::compile(cx, &file.routes, &names, &mut templates);
     if file.sources.is_empty() && !cx.report.has_errors() {
         cx.report.warn(

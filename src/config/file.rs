@@ -28,6 +28,8 @@ pub struct File {
     pub store: Option<StoreFile>,
     /// The folder of the templates; ./templates unless given.
     pub templates: Option<String>,
+    /// Whether every template must be proven to print valid JSON for every payload; false unless given.
+    pub strict: Option<bool>,
     /// Limits.
     pub limits: Option<LimitsFile>,
     /// What becomes of events that no route takes; `keep` unless given.

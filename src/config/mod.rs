@@ -23,9 +23,11 @@ mod templates;
 mod yaml;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::id::RouteName;
 use crate::plan::Plan;
+use crate::template::{Proof, Template};
 
 pub use error::{ConfigErrors, Diagnostic, Severity};
 pub use file::schema;
@@ -74,7 +76,7 @@ pub struct Compiled {
 }
 
 /// A template that routes name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct TemplateFile {
     /// As the routes name it.
     pub name: String,
@@ -82,6 +84,10 @@ pub struct TemplateFile {
     pub path: PathBuf,
     /// The routes that name it.
     pub routes: Vec<RouteName>,
+    /// The template.
+    pub template: Arc<Template>,
+    /// What is proven of it.
+    pub proof: Proof,
 }
 
 /// A test that a route declares.

@@ -130,7 +130,7 @@ impl Report {
             .count();
         self.push(Diagnostic {
             severity: Severity::Error,
-            file: error.path.clone(),
+            file: error.path.to_string(),
             line: error.line,
             column: error.column,
             length: marked.max(1),

@@ -11,7 +11,7 @@ use super::compile::Context;
 use super::error::known;
 use super::read_bounded;
 use crate::id::RouteName;
-use crate::template::{PartialText, Partials, Template};
+use crate::template::{PartialText, Partials, Proof, Template, TemplateError, Verdict};
 
 /// Most bytes of a template file; the longest in use have some tens of KiB.
 const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
@@ -101,19 +101,23 @@ fn list(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) {
     }
 }
 
-/// The templates that were compiled so far; each is compiled once, its error is told once.
+/// The templates that were compiled so far; each is compiled and proven once, its errors are told once.
 #[derive(Debug)]
 pub(super) struct Templates {
     folder: TemplateFolder,
-    compiled: HashMap<PathBuf, Option<Arc<Template>>>,
+    /// Whether all must be proven.
+    strict: bool,
+    /// Where in `used` each stands; `None` for those that do not compile.
+    known: HashMap<PathBuf, Option<usize>>,
     pub(super) used: Vec<TemplateFile>,
 }
 
 impl Templates {
-    pub(super) fn new(folder: TemplateFolder) -> Self {
+    pub(super) fn new(folder: TemplateFolder, strict: bool) -> Self {
         Self {
             folder,
-            compiled: HashMap::new(),
+            strict,
+            known: HashMap::new(),
             used: Vec::new(),
         }
     }
@@ -137,24 +141,34 @@ impl Templates {
             );
             return None;
         };
-        if let Some(used) = self.used.iter_mut().find(|used| used.path == path) {
-            used.routes.extend(route.cloned());
-        } else {
-            self.used.push(TemplateFile {
-                name: name.to_owned(),
-                path: path.clone(),
-                routes: route.cloned().into_iter().collect(),
-            });
-        }
-        if let Some(known) = self.compiled.get(&path) {
-            return known.clone();
-        }
-        let template = self.compile(cx, at, &path);
-        self.compiled.insert(path, template.clone());
-        template
+        let index = match self.known.get(&path) {
+            Some(index) => *index,
+            None => {
+                let index = self.compile(cx, at, &path).map(|(template, proof)| {
+                    self.used.push(TemplateFile {
+                        name: name.to_owned(),
+                        path: path.clone(),
+                        routes: Vec::new(),
+                        template,
+                        proof,
+                    });
+                    self.used.len() - 1
+                });
+                self.known.insert(path, index);
+                index
+            }
+        };
+        let used = self.used.get_mut(index?)?;
+        used.routes.extend(route.cloned());
+        Some(Arc::clone(&used.template))
     }
 
-    fn compile(&self, cx: &mut Context<'_>, at: &str, path: &Path) -> Option<Arc<Template>> {
+    fn compile(
+        &self,
+        cx: &mut Context<'_>,
+        at: &str,
+        path: &Path,
+    ) -> Option<(Arc<Template>, Proof)> {
         let shown = path.display().to_string();
         let text = match read_bounded(path, MAX_TEMPLATE_BYTES) {
             Ok(text) => text,
@@ -165,12 +179,47 @@ impl Templates {
             }
         };
         match Template::compile(&shown, &text, &self.folder) {
-            Ok(template) => Some(Arc::new(template)),
+            Ok(template) => {
+                let proof = template.prove();
+                for objection in objections(&proof, self.strict) {
+                    cx.report.template(at, &objection);
+                }
+                Some((Arc::new(template), proof))
+            }
             Err(error) => {
                 cx.report.template(at, &error);
                 None
             }
         }
+    }
+}
+
+/// Why a template must not run: it is never valid, or `strict` wants it proven and it is not.
+fn objections(proof: &Proof, strict: bool) -> Vec<TemplateError> {
+    match proof.verdict {
+        Verdict::Proven => Vec::new(),
+        Verdict::NeverValid => proof
+            .findings
+            .first()
+            .map(|finding| TemplateError {
+                message: format!("never valid: {}", finding.error.message),
+                ..finding.error.clone()
+            })
+            .into_iter()
+            .collect(),
+        Verdict::ProvenWithRepairs | Verdict::CheckedAtRunTime if strict => {
+            let findings = proof.findings.iter().map(|finding| TemplateError {
+                message: format!("not proven: {}", finding.error.message),
+                help: finding.told_way().or(finding.error.help.clone()),
+                ..finding.error.clone()
+            });
+            let repairs = proof.repairs.iter().map(|repair| TemplateError {
+                message: format!("needs mending for some payloads: {}", repair.message),
+                ..repair.clone()
+            });
+            findings.chain(repairs).collect()
+        }
+        Verdict::ProvenWithRepairs | Verdict::CheckedAtRunTime => Vec::new(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::event::Event;
 use crate::id::{RouteName, TargetName};
 use crate::plan::{Plan, Route};
 use crate::store::Claimed;
-use crate::template::{Rendered, Repair, Scene, Template};
+use crate::template::{Remark, Rendered, Scene, Template};
 
 /// Bodies beyond this many bytes are parsed and rendered on a thread of their own kind, because they
 /// take longer than a task may hold the runtime up.
@@ -177,28 +177,20 @@ async fn off_loop<T: Send + 'static>(
 
 /// The places in templates whose output was mended and that were logged already.
 #[derive(Debug, Default)]
-pub(super) struct Mended(Mutex<HashSet<Place>>);
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Place {
-    route: RouteName,
-    line: usize,
-    column: usize,
-    what: String,
-}
+pub(super) struct Mended(Mutex<HashSet<(RouteName, Remark)>>);
 
 impl Mended {
-    fn report(&self, route: &RouteName, repairs: &[Repair]) {
+    fn report(&self, route: &RouteName, repairs: &[Remark]) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for Repair { what, line, column } in repairs {
-            let place = Place {
-                route: route.clone(),
-                line: *line,
-                column: *column,
-                what: what.clone(),
-            };
-            if known.len() < MENDED_PLACES && known.insert(place) {
-                tracing::warn!(%route, line, column, what, "the output of a template had to be mended");
+        for repair in repairs {
+            if known.len() < MENDED_PLACES && known.insert((route.clone(), repair.clone())) {
+                let Remark {
+                    what,
+                    path,
+                    line,
+                    column,
+                } = repair;
+                tracing::warn!(%route, file = path, line, column, what, "the output of a template had to be mended");
             }
         }
     }
@@ -221,15 +213,16 @@ mod tests {
     fn a_mended_place_is_remembered_once_and_their_number_is_bounded() {
         let mended = Mended::default();
         let route: RouteName = "r".parse().unwrap();
-        let repair = |line| Repair {
+        let repair = |line| Remark {
             what: "trailing comma dropped".to_owned(),
+            path: "a.liquid".to_owned(),
             line,
             column: 1,
         };
         mended.report(&route, &[repair(1), repair(1)]);
         mended.report(&route, &[repair(1), repair(2)]);
         assert_eq!(mended.0.lock().unwrap().len(), 2);
-        let many: Vec<Repair> = (0..2 * MENDED_PLACES).map(repair).collect();
+        let many: Vec<Remark> = (0..2 * MENDED_PLACES).map(repair).collect();
         mended.report(&route, &many);
         assert_eq!(mended.0.lock().unwrap().len(), MENDED_PLACES);
     }

@@ -14,13 +14,14 @@ impl TemplateError {
         let from = before.rfind('\n').map_or(0, |at| at + 1);
         let source_line = source.text.get(from..).and_then(|rest| rest.lines().next());
         Self {
-            path: source.path.clone(),
+            path: source.path.as_str().into(),
             line,
             column,
             offset: fault.span.start,
             length: fault.span.end.saturating_sub(fault.span.start),
             message: fault.message,
             help: fault.help,
+            cause: fault.cause,
             source_line: source_line.unwrap_or("").into(),
         }
     }

@@ -26,7 +26,9 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-pub use proof::{Decision, Finding, Note, Proof, Verdict};
+pub use proof::{Decision, Finding, Proof, Verdict};
+use sink::Origin;
+pub use syntax::Cause;
 use syntax::tree::Block;
 use syntax::{Calls, Fault, Site, Source, Span};
 
@@ -112,15 +114,17 @@ pub struct Rendered {
     /// One JSON value, compact.
     pub body: Vec<u8>,
     /// What the writer mended, each kind and place once.
-    pub repairs: Vec<Repair>,
+    pub repairs: Vec<Remark>,
 }
 
-/// Something that the writer mended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Repair {
-    /// What it was, e.g. `trailing comma dropped`.
+/// What is to say of a place in a template: what the writer mended, what can fail.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Remark {
+    /// What, e.g. `trailing comma dropped`.
     pub what: String,
-    /// Line of the template, from 1.
+    /// Which file.
+    pub path: String,
+    /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
@@ -131,7 +135,7 @@ pub struct Repair {
 #[error("{path}:{line}:{column}: {message}")]
 pub struct TemplateError {
     /// Which file.
-    pub path: String,
+    pub path: Box<str>,
     /// Line, from 1.
     pub line: usize,
     /// Column in characters, from 1.
@@ -144,6 +148,8 @@ pub struct TemplateError {
     pub message: String,
     /// What would be right, e.g. `did you mean upcase?`.
     pub help: Option<String>,
+    /// Who refuses.
+    pub cause: Cause,
     /// The line of the template that is marked, for the caret.
     pub source_line: Box<str>,
 }
@@ -181,7 +187,7 @@ impl Template {
         let (body, mended) = render::json(&self.compiled, scene, limits.output_bytes)?;
         let repairs = mended
             .into_iter()
-            .map(|mended| self.repair(&mended))
+            .map(|mended| self.compiled.remark(mended.what, mended.origin))
             .collect();
         Ok(Rendered {
             body: body.into_bytes(),
@@ -202,13 +208,14 @@ impl Template {
     }
 
     /// What holds for every payload. Found anew at each call; bounded, but dearer than a render.
-    ///
-    /// # Errors
-    /// The template is never valid: the place where every way through it fails.
-    pub fn prove(&self) -> Result<Proof, TemplateError> {
-        let mut proof = proof::prove(&self.compiled)?;
-        proof::example::add(self, &mut proof);
-        Ok(proof)
+    #[must_use]
+    pub fn prove(&self) -> Proof {
+        proof::prove(&self.compiled)
+    }
+
+    /// Seeks payloads on which the findings of this template's proof really fail; costs some renders.
+    pub fn seek_examples(&self, proof: &mut Proof) {
+        proof::example::add(self, proof);
     }
 
     /// A hash of the text and of all partials, in hex; changes when what it renders may change.
@@ -216,25 +223,23 @@ impl Template {
     pub fn hash(&self) -> &str {
         &self.compiled.hash
     }
+}
 
-    fn repair(&self, mended: &writer::Mended) -> Repair {
-        let what = mended.what.to_owned();
-        let file = mended.origin.file;
-        match self.compiled.files.get(file) {
-            Some(found) => {
-                let (line, column) = error::place(&found.source.text, mended.origin.span);
-                let what = if file == 0 {
-                    what
-                } else {
-                    format!("{what} (in {})", found.source.path)
-                };
-                Repair { what, line, column }
+impl Compiled {
+    fn remark(&self, what: impl Into<String>, origin: Origin) -> Remark {
+        let what = what.into();
+        let (path, line, column) = match self.files.get(origin.file) {
+            Some(file) => {
+                let (line, column) = error::place(&file.source.text, origin.span);
+                (file.source.path.clone(), line, column)
             }
-            None => Repair {
-                what,
-                line: 1,
-                column: 1,
-            },
+            None => (String::new(), 1, 1),
+        };
+        Remark {
+            what,
+            path,
+            line,
+            column,
         }
     }
 }

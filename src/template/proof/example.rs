@@ -24,7 +24,7 @@ pub fn add(template: &Template, proof: &mut Proof) {
         .map(|finding| {
             candidates(&finding.hints)
                 .into_iter()
-                .find(|payload| fails_at(template, payload, finding.line, finding.column))
+                .find(|payload| fails_at(template, payload, &finding.error))
         })
         .collect();
     for (finding, example) in proof.findings.iter_mut().zip(examples) {
@@ -33,8 +33,9 @@ pub fn add(template: &Template, proof: &mut Proof) {
 }
 
 /// Whether a render with this payload fails at this place.
-fn fails_at(template: &Template, payload: &Value, line: usize, column: usize) -> bool {
-    render(template, payload).is_err_and(|error| (error.line, error.column) == (line, column))
+fn fails_at(template: &Template, payload: &Value, wanted: &TemplateError) -> bool {
+    let same = |error: TemplateError| (&error.path, error.offset) == (&wanted.path, wanted.offset);
+    render(template, payload).is_err_and(same)
 }
 
 /// Renders with this payload, everything else being plain.

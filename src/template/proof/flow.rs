@@ -123,6 +123,10 @@ pub fn follow(template: &Compiled) -> Found {
     if !valid && follower.found.failures.is_empty() && follower.found.gave_up.is_none() {
         follower.give_up(end, "no way through the template ends within the limits");
     }
+    if follower.found.never {
+        // It is told by the first place where a way ends.
+        follower.found.failures.sort_by_key(|failure| !failure.ends);
+    }
     follower.found
 }
 
@@ -225,7 +229,7 @@ impl<'t> Follower<'t> {
         ways
     }
 
-    pub fn fail(&mut self, fault: Fault, way: &Way) {
+    pub fn fail(&mut self, fault: Fault, way: &Way, ends: bool) {
         let known = self.found.failures.iter().any(|failure| {
             failure.file == self.file
                 && failure.fault.span == fault.span
@@ -236,6 +240,7 @@ impl<'t> Follower<'t> {
                 file: self.file,
                 fault,
                 route: way.route.clone(),
+                ends,
             });
         }
     }
@@ -251,7 +256,7 @@ impl<'t> Follower<'t> {
                 Some(way)
             }
             Err(fault) => {
-                self.fail(fault, &way);
+                self.fail(fault, &way, true);
                 None
             }
         }
@@ -422,10 +427,10 @@ impl<'t> Follower<'t> {
                     } else {
                         "a key from data can come twice in one object"
                     };
-                    follower.fail(Fault::new(span, what), &way);
+                    follower.fail(Fault::of_output(span, what), &way, false);
                 }
                 Err(fault) => {
-                    follower.fail(fault, &way);
+                    follower.fail(fault, &way, true);
                     return None;
                 }
             }

@@ -17,7 +17,7 @@ mod tests;
 
 use super::sink::Origin;
 use super::syntax::Fault;
-use super::{Compiled, Repair, TemplateError, error};
+use super::{Compiled, Remark, TemplateError};
 use state::Route;
 
 /// What is said of a template.
@@ -29,6 +29,8 @@ pub enum Verdict {
     ProvenWithRepairs,
     /// Not valid for every payload, or too involved to tell.
     CheckedAtRunTime,
+    /// Valid for no payload.
+    NeverValid,
 }
 
 impl std::fmt::Display for Verdict {
@@ -37,6 +39,7 @@ impl std::fmt::Display for Verdict {
             Self::Proven => "proven",
             Self::ProvenWithRepairs => "proven with repairs",
             Self::CheckedAtRunTime => "checked at run time",
+            Self::NeverValid => "never valid",
         })
     }
 }
@@ -45,18 +48,28 @@ impl std::fmt::Display for Verdict {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// What goes wrong there.
-    pub what: String,
-    /// The file.
-    pub path: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
+    pub error: TemplateError,
     /// The way that leads there.
-    pub route: Vec<Decision>,
-    /// A payload that fails, tried.
+    pub way: Vec<Decision>,
+    /// A payload that fails, tried; see [`super::Template::seek_examples`].
     pub counter_example: Option<serde_json::Value>,
     hints: Vec<state::Hint>,
+}
+
+impl Finding {
+    /// The way that leads there, in one line; `None` if every way does.
+    #[must_use]
+    pub fn told_way(&self) -> Option<String> {
+        let steps: Vec<String> = self
+            .way
+            .iter()
+            .map(|step| match *step.path == *self.error.path {
+                true => format!("{} (line {})", step.what, step.line),
+                false => format!("{} ({}:{})", step.what, step.path, step.line),
+            })
+            .collect();
+        (!steps.is_empty()).then(|| format!("this happens when {}", steps.join(", ")))
+    }
 }
 
 /// A decision on a way through a template.
@@ -70,110 +83,69 @@ pub struct Decision {
     pub what: String,
 }
 
-/// A place where something else than the writer can fail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// What.
-    pub what: String,
-    /// The file.
-    pub path: String,
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-}
-
 /// What holds for every payload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Proof {
     /// In short.
     pub verdict: Verdict,
-    /// What can fail, each place once.
+    /// What can fail, each place once; of what is never valid first the place where it ends.
     pub findings: Vec<Finding>,
-    /// What can need mending.
-    pub repairs: Vec<Repair>,
-    /// Filters that can fail.
-    pub may_fail: Vec<Note>,
+    /// What can need mending, told as an error would be.
+    pub repairs: Vec<TemplateError>,
+    /// What else can fail on some payload: filters, comparisons.
+    pub may_fail: Vec<Remark>,
 }
 
 /// Proves what can be proven.
-///
-/// # Errors
-/// The template is never valid: the place where every way fails.
-pub(super) fn prove(template: &Compiled) -> Result<Proof, TemplateError> {
+pub(super) fn prove(template: &Compiled) -> Proof {
     let found = flow::follow(template);
-    if found.never
-        && let Some(first) = found.failures.first()
-        && let Some(file) = template.files.get(first.file)
-    {
-        return Err(TemplateError::new(&file.source, first.fault.clone()));
-    }
     let mut findings: Vec<Finding> = found
         .failures
         .iter()
-        .map(|failure| {
-            let origin = Origin {
-                file: failure.file,
-                span: failure.fault.span,
-            };
-            let (path, line, column) = place(template, origin);
+        .filter_map(|failure| {
             let mut hints = Vec::new();
-            Finding {
-                what: failure.fault.message.clone(),
-                path,
-                line,
-                column,
-                route: route(template, &failure.route, &mut hints),
+            Some(Finding {
+                error: told(template, failure.file, &failure.fault)?,
+                way: way(template, &failure.route, &mut hints),
                 counter_example: None,
                 hints,
-            }
+            })
         })
         .collect();
     if let Some((origin, why)) = found.gave_up {
-        let (path, line, column) = place(template, origin);
-        findings.push(Finding {
-            what: why.to_owned(),
-            path,
-            line,
-            column,
-            route: Vec::new(),
+        let fault = Fault::new(origin.span, why);
+        findings.extend(told(template, origin.file, &fault).map(|error| Finding {
+            error,
+            way: Vec::new(),
             counter_example: None,
             hints: Vec::new(),
-        });
+        }));
     }
-    let repairs: Vec<Repair> = found
+    let repairs: Vec<TemplateError> = found
         .repairs
         .iter()
-        .map(|mended| {
-            let (_, line, column) = place(template, mended.origin);
-            let what = mended.what.to_owned();
-            Repair { what, line, column }
+        .filter_map(|mended| {
+            let Origin { file, span } = mended.origin;
+            told(template, file, &Fault::of_output(span, mended.what))
         })
         .collect();
     let may_fail = found
         .notes
-        .iter()
-        .map(|(origin, what)| {
-            let (path, line, column) = place(template, *origin);
-            Note {
-                what: what.clone(),
-                path,
-                line,
-                column,
-            }
-        })
+        .into_iter()
+        .map(|(origin, what)| template.remark(what, origin))
         .collect();
     let verdict = match (findings.is_empty(), repairs.is_empty()) {
+        (false, _) if found.never => Verdict::NeverValid,
         (false, _) => Verdict::CheckedAtRunTime,
         (true, false) => Verdict::ProvenWithRepairs,
         (true, true) => Verdict::Proven,
     };
-    Ok(Proof {
+    Proof {
         verdict,
         findings,
         repairs,
         may_fail,
-    })
+    }
 }
 
 /// A way that fails.
@@ -181,30 +153,28 @@ struct Failure {
     file: usize,
     fault: Fault,
     route: Route,
+    /// Whether the way ends there; else it goes on for the payloads that do not fail.
+    ends: bool,
 }
 
-fn place(template: &Compiled, origin: Origin) -> (String, usize, usize) {
-    match template.files.get(origin.file) {
-        Some(file) => {
-            let (line, column) = error::place(&file.source.text, origin.span);
-            (file.source.path.clone(), line, column)
-        }
-        None => (String::new(), 1, 1),
-    }
+fn told(template: &Compiled, file: usize, fault: &Fault) -> Option<TemplateError> {
+    let file = template.files.get(file)?;
+    Some(TemplateError::new(&file.source, fault.clone()))
 }
 
 /// Most decisions of a way that are told: the last ones.
 const DECISIONS: usize = 40;
 
-fn route(template: &Compiled, route: &Route, hints: &mut Vec<state::Hint>) -> Vec<Decision> {
+fn way(template: &Compiled, route: &Route, hints: &mut Vec<state::Hint>) -> Vec<Decision> {
     let mut decisions = Vec::new();
     let mut step = route.as_ref();
     while let Some(known) = step {
         if decisions.len() == DECISIONS {
             break;
         }
-        let (path, line, _) = place(template, known.origin);
-        let what = known.what.clone();
+        let Remark {
+            path, line, what, ..
+        } = template.remark(known.what.clone(), known.origin);
         decisions.push(Decision { path, line, what });
         hints.extend(known.hint.clone());
         step = known.before.as_ref();

@@ -1,7 +1,7 @@
 //! Verdicts, template by template.
 
 use super::Verdict;
-use crate::template::{PartialText, Partials, Proof, Template, TemplateError};
+use crate::template::{PartialText, Partials, Proof, Template};
 
 pub(super) struct Files(pub &'static [(&'static str, &'static str)]);
 
@@ -32,200 +32,196 @@ const FILES: Files = Files(&[
     ),
 ]);
 
-fn prove(text: &str) -> Result<Proof, TemplateError> {
-    Template::compile("t", text, &FILES)?.prove()
+fn prove(text: &str) -> Proof {
+    let template = Template::compile("t", text, &FILES).unwrap();
+    let mut proof = template.prove();
+    template.seek_examples(&mut proof);
+    proof
 }
 
 #[test]
 fn verdicts() {
-    use Verdict::{CheckedAtRunTime as C, Proven as P, ProvenWithRepairs as R};
-    let table: &[(&str, Option<Verdict>)] = &[
+    use Verdict::{CheckedAtRunTime as C, NeverValid as N, Proven as P, ProvenWithRepairs as R};
+    let table: &[(&str, Verdict)] = &[
         // The table of contexts.
-        ("{{ payload }}", Some(P)),
-        ("{\"a\": {{ payload.a }}}", Some(P)),
-        ("\"a {{ payload.a }} b\"", Some(P)),
-        ("\"{{ payload.a | json }}\"", Some(P)),
-        ("{ {{ payload.a }}: 1}", Some(C)),
-        ("{\"k{{ payload.a }}\": 1}", Some(C)),
-        ("{{ payload.a }}{{ payload.b }}", None),
-        ("[1{{ payload.a }}]", None),
-        ("\"\\{{ payload.a }}\"", None),
-        ("{\"a\" {{ payload.a }}}", None),
-        ("", None),
-        ("[1", None),
-        ("t{% if payload.a %}rue{% else %}rue{% endif %}", Some(P)),
-        ("{% if payload.a %}1{% else %}2{% endif %}3", Some(P)),
-        ("{% if payload.a %}\"{% else %}\"x{% endif %}y\"", Some(P)),
+        ("{{ payload }}", P),
+        ("{\"a\": {{ payload.a }}}", P),
+        ("\"a {{ payload.a }} b\"", P),
+        ("\"{{ payload.a | json }}\"", P),
+        ("{ {{ payload.a }}: 1}", C),
+        ("{\"k{{ payload.a }}\": 1}", C),
+        ("{{ payload.a }}{{ payload.b }}", N),
+        ("[1{{ payload.a }}]", N),
+        ("\"\\{{ payload.a }}\"", N),
+        ("{\"a\" {{ payload.a }}}", N),
+        ("", N),
+        ("[1", N),
+        ("t{% if payload.a %}rue{% else %}rue{% endif %}", P),
+        ("{% if payload.a %}1{% else %}2{% endif %}3", P),
+        ("{% if payload.a %}\"{% else %}\"x{% endif %}y\"", P),
         // Duplicate keys.
-        ("{\"a\":1,\"a\":2}", None),
-        ("{\"a\":1{% if payload.a %},\"a\":2{% endif %}}", Some(C)),
+        ("{\"a\":1,\"a\":2}", N),
+        ("{\"a\":1{% if payload.a %},\"a\":2{% endif %}}", C),
         (
             "{ {% if payload.a %}\"a\":1{% else %}\"a\":2{% endif %} }",
-            Some(P),
+            P,
         ),
         (
             "{\"x\":0{% if payload.a %},\"a\":1{% endif %}{% unless payload.a %},\"a\":2{% endunless %} }",
-            Some(P),
+            P,
         ),
-        ("{\"a\":1,\"\\u0061\":2}", None),
+        ("{\"a\":1,\"\\u0061\":2}", N),
         // Optional members.
         (
             "{\"a\":1{% if payload.b %},\"b\":{{ payload.b }}{% endif %}}",
-            Some(P),
+            P,
         ),
-        ("{ {% if payload.b %}\"b\":1,{% endif %}\"a\":1}", Some(P)),
-        ("{ {% if payload.b %}\"b\":1,{% endif %} }", Some(R)),
-        ("{ {% if payload.b %}\"b\":1{% endif %} \"a\":1}", Some(C)),
-        ("{\"a\":{% if payload.b %}1{% endif %}}", Some(R)),
+        ("{ {% if payload.b %}\"b\":1,{% endif %}\"a\":1}", P),
+        ("{ {% if payload.b %}\"b\":1,{% endif %} }", R),
+        ("{ {% if payload.b %}\"b\":1{% endif %} \"a\":1}", C),
+        ("{\"a\":{% if payload.b %}1{% endif %}}", R),
         (
             "[{% if payload.a %}1{% endif %}{% if payload.a and payload.b %},{% endif %}{% if payload.b %}2{% endif %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% if payload.a %}1{% endif %}{% if payload.a %},2{% endif %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% if payload.a %}1{% endif %}{% if payload.b %},2{% endif %}]",
-            Some(R),
+            R,
         ),
         (
             "[{% if payload.a %}1{% endif %}{% assign payload = 1 %}{% if payload.a %}[]{% endif %}]",
-            Some(C),
+            C,
         ),
         // Loops.
         (
             "[{% for x in payload.l %}{{ x }}{% unless forloop.last %},{% endunless %}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% for x in payload.l %}{% unless forloop.first %},{% endunless %}{{ x }}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% for x in payload.l %}{% if forloop.index > 1 %},{% endif %}{{ x }}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% for x in payload.l %}{{ x }}{% if forloop.index < forloop.length %},{% endif %}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% for x in payload.l %}{{ x }}{% if forloop.rindex0 > 0 %},{% endif %}{% endfor %}]",
-            Some(P),
+            P,
         ),
-        ("[{% for x in payload.l %}{{ x }},{% endfor %}]", Some(R)),
-        ("[{% for x in payload.l %}{{ x }}{% endfor %}]", Some(C)),
-        (
-            "[{% for x in payload.l %}{{ x }},{% endfor %}null]",
-            Some(P),
-        ),
-        ("[0{% for x in payload.l %},{{ x }}{% endfor %}]", Some(P)),
+        ("[{% for x in payload.l %}{{ x }},{% endfor %}]", R),
+        ("[{% for x in payload.l %}{{ x }}{% endfor %}]", C),
+        ("[{% for x in payload.l %}{{ x }},{% endfor %}null]", P),
+        ("[0{% for x in payload.l %},{{ x }}{% endfor %}]", P),
         (
             "[{% for x in payload.l %}{% if sep %},{% endif %}{{ x }}{% assign sep = true %}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% assign c = '' %}{% for x in payload.l %}{% if c == ',' %},{% endif %}{% assign c = ',' %}{{ x }}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% for x in payload.l %}{% if x.on %}{% if sep %},{% endif %}{{ x }}{% assign sep = true %}{% endif %}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "[{% for x in payload.l %}{% if x.on %}{{ x }}{% unless forloop.last %},{% endunless %}{% endif %}{% endfor %}]",
-            Some(R),
+            R,
         ),
         (
             "[{% for x in payload.l %}{% for y in x %}{{ y }}{% unless forloop.last %},{% endunless %}{% endfor %}{% unless forloop.last %},{% endunless %}{% endfor %}]",
-            Some(R),
+            R,
         ),
         (
             "[{% for x in payload.l %}[{% for y in x %}{{ y }}{% unless forloop.last %},{% endunless %}{% endfor %}]{% unless forloop.last %},{% endunless %}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "{% for x in payload.l %}1{% break %}{% else %}0{% endfor %}",
-            Some(P),
+            P,
         ),
         (
             "{% for x in payload.l %}1{% continue %}2{% else %}0{% endfor %}",
-            Some(P),
+            P,
         ),
         (
             "[{% for x in (1..3) %}{% unless forloop.first %},{% endunless %}{{ x }}{% endfor %}]",
-            Some(P),
+            P,
         ),
         (
             "{ {% for x in payload.l %}\"a\":1{% unless forloop.last %},{% endunless %}{% endfor %} }",
-            Some(C),
+            C,
         ),
-        ("\"{% for x in payload.l %}{{ x }}, {% endfor %}\"", Some(P)),
-        ("\"{{ payload.l | join: ', ' }}\"", Some(P)),
+        ("\"{% for x in payload.l %}{{ x }}, {% endfor %}\"", P),
+        ("\"{{ payload.l | join: ', ' }}\"", P),
         // Case.
         (
             "{% case payload.s %}{% when 'a' %}1{% when 'b', 'c' %}2{% else %}3{% endcase %}",
-            Some(P),
+            P,
         ),
         (
             "{% case payload.s %}{% when 'a' %}1{% when 'b' %}2{% endcase %}",
-            Some(C),
+            C,
         ),
         (
             "{% case payload.s %}{% when 'a' %}1{% when blank %}2{% else %}3{% endcase %}",
-            Some(P),
+            P,
         ),
         (
             "{% case payload.s %}{% when '' %}true{% when blank %}2{% else %}3{% endcase %}",
-            Some(C),
+            C,
         ),
         (
             "{% assign s = payload.s | downcase %}{% case s %}{% when 'a' %}1{% when 'b' %}2{% else %}3{% endcase %}",
-            Some(P),
+            P,
         ),
         (
             "{% assign s = blank %}{% case s %}{% when nil %}true{% when false %}2{% else %}3{% endcase %}",
-            Some(C),
+            C,
         ),
         // Captures, blocks, partials.
-        (
-            "{% capture t %}{{ payload }}[{% endcapture %}{{ t }}",
-            Some(P),
-        ),
-        ("{% json t %}[{{ payload }}]{% endjson %}{{ t }}", Some(P)),
-        ("{% json t %}[{{ payload }}{% endjson %}{{ t }}", None),
+        ("{% capture t %}{{ payload }}[{% endcapture %}{{ t }}", P),
+        ("{% json t %}[{{ payload }}]{% endjson %}{{ t }}", P),
+        ("{% json t %}[{{ payload }}{% endjson %}{{ t }}", N),
         (
             "{% if payload.x %}{% json t %}[{% endjson %}{% endif %}1",
-            Some(C),
+            C,
         ),
-        ("{ {% render 'pair', a: 1 %} }", Some(P)),
-        ("[{% render 'item' for payload.l as item %}]", Some(R)),
+        ("{ {% render 'pair', a: 1 %} }", P),
+        ("[{% render 'item' for payload.l as item %}]", R),
         (
             "[{% for i in payload.l %}{% render 'flat', item: i %}{% unless forloop.last %},{% endunless %}{% endfor %}]",
-            Some(P),
+            P,
         ),
-        ("[{% render 'flat' with payload.l as item %}]", Some(P)),
-        ("{% include 'self' %}", Some(P)),
+        ("[{% render 'flat' with payload.l as item %}]", P),
+        ("{% include 'self' %}", P),
         (
             "{%- liquid\nassign a = 1\nif a == 1\necho payload\nendif\n-%}",
-            Some(P),
+            P,
         ),
-        ("{% raw %}{\"a\": 1}{% endraw %}", Some(P)),
-        ("[1{% cycle ',', ';' %}]", None),
-        (
-            "\"{% ifchanged %}{{ payload.a }}{% endifchanged %}\"",
-            Some(P),
-        ),
-        ("{% ifchanged %}{{ payload.a }}{% endifchanged %}", Some(C)),
-        ("\"a\nb\"", Some(R)),
+        ("{% raw %}{\"a\": 1}{% endraw %}", P),
+        ("[1{% cycle ',', ';' %}]", N),
+        ("\"{% ifchanged %}{{ payload.a }}{% endifchanged %}\"", P),
+        ("{% ifchanged %}{{ payload.a }}{% endifchanged %}", C),
+        ("\"a\nb\"", R),
     ];
     let mut wrong = Vec::new();
     for (text, wanted) in table {
         let proof = prove(text);
-        let got = proof.as_ref().ok().map(|proof| proof.verdict);
-        if got != *wanted {
-            wrong.push(format!("{text}\n  wanted {wanted:?}, got {proof:?}"));
+        if proof.verdict != *wanted {
+            wrong.push(format!(
+                "{text}\n  wanted {wanted}, got {}: {:?}",
+                proof.verdict, proof.findings
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -242,7 +238,7 @@ fn shipped_templates_are_proven() {
         {
             continue;
         }
-        let proof = prove(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let proof = prove(&std::fs::read_to_string(&path).unwrap());
         assert_eq!(
             proof.verdict,
             Verdict::Proven,
@@ -257,10 +253,10 @@ fn shipped_templates_are_proven() {
 
 #[test]
 fn a_counter_example_comes_with_its_way() {
-    let proof = prove("{\"a\":1\n{% if payload.b.c %}\"b\":1{% endif %}}").unwrap();
+    let proof = prove("{\"a\":1\n{% if payload.b.c %}\"b\":1{% endif %}}");
     let finding = proof.findings.first().unwrap();
-    assert_eq!(finding.line, 2);
-    assert_eq!(finding.route.first().unwrap().what, "payload.b.c is set");
+    assert_eq!(finding.error.line, 2);
+    assert_eq!(finding.way.first().unwrap().what, "payload.b.c is set");
     assert_eq!(
         finding.counter_example,
         Some(serde_json::json!({"b": {"c": "x"}}))

@@ -128,13 +128,14 @@ impl<'a> Renderer<'a> {
         match self.template.files.get(self.file) {
             Some(file) => TemplateError::new(&file.source, fault),
             None => TemplateError {
-                path: String::new(),
+                path: Box::default(),
                 line: 1,
                 column: 1,
                 offset: 0,
                 length: 0,
                 message: fault.message,
                 help: fault.help,
+                cause: fault.cause,
                 source_line: Box::default(),
             },
         }

@@ -367,12 +367,12 @@ fn errors_in_partials_name_their_file() {
     ]);
     let error = render_all("[{% render 'bad' %}]", "1", &partials).unwrap_err();
     assert_eq!(
-        (error.path.as_str(), error.line, error.column),
+        (&*error.path, error.line, error.column),
         ("bad.liquid", 2, 14)
     );
     let error = render_all("[{% render 'worse' %}]", "1", &partials).unwrap_err();
     assert_eq!(
-        (error.path.as_str(), error.line, error.column),
+        (&*error.path, error.line, error.column),
         ("worse.liquid", 1, 1)
     );
     let partials = files(&[
@@ -381,7 +381,7 @@ fn errors_in_partials_name_their_file() {
         ("leaf", "1"),
     ]);
     let error = render_all("{% include 'outer' %}", "1", &partials).unwrap_err();
-    assert_eq!((error.path.as_str(), error.column), ("inner.liquid", 12));
+    assert_eq!((&*error.path, error.column), ("inner.liquid", 12));
 }
 
 #[test]

@@ -99,6 +99,17 @@ pub struct Fault {
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
+    /// Who refused.
+    pub cause: Cause,
+}
+
+/// Who refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The syntax, a filter, a comparison or a limit.
+    Template,
+    /// The writer: what is printed is not one JSON value. This a template that is proven never gets.
+    Output,
 }
 
 impl Fault {
@@ -108,6 +119,15 @@ impl Fault {
             span,
             message: message.into(),
             help: None,
+            cause: Cause::Template,
+        }
+    }
+
+    /// What the writer refuses.
+    pub fn of_output(span: Span, message: impl Into<String>) -> Self {
+        Self {
+            cause: Cause::Output,
+            ..Self::new(span, message)
         }
     }
 

@@ -173,7 +173,7 @@ impl Writer {
                 _ => "the output ends before the `}` of an object".to_owned(),
             },
         };
-        Err(Fault::new(end, missing))
+        Err(Fault::of_output(end, missing))
     }
 
     /// Writes the comma that waited for something to follow it.

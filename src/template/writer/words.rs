@@ -31,15 +31,17 @@ impl Writer {
     }
 
     pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
-        Fault::new(self.origin.span, message)
+        Fault::of_output(self.origin.span, message)
     }
 
     pub(super) fn full(&self) -> Fault {
-        self.fault(format!("the output is larger than {} bytes", self.limit))
+        let larger = format!("the output is larger than {} bytes", self.limit);
+        Fault::new(self.origin.span, larger)
     }
 
     pub(super) fn too_deep(&self) -> Fault {
-        self.fault(format!("the output nests more than {DEPTH} deep"))
+        let deeper = format!("the output nests more than {DEPTH} deep");
+        Fault::new(self.origin.span, deeper)
     }
 
     pub(super) fn place(&self) -> &'static str {
