@@ -29,6 +29,16 @@ impl TemplateError {
     /// The error with the template's line and a caret below, over several lines.
     #[must_use]
     pub fn pretty(&self) -> String {
+        self.print(excerpt::error)
+    }
+
+    /// The same as a warning: something that is mended, or can fail.
+    #[must_use]
+    pub fn pretty_warning(&self) -> String {
+        self.print(excerpt::warning)
+    }
+
+    fn print(&self, excerpt: fn(&str, Option<Place<'_>>, Option<&str>) -> String) -> String {
         let mut left = self.length;
         let start = self.source_line.chars().skip(self.column.saturating_sub(1));
         // The mark ends with its line; its length is in bytes, the excerpt counts characters.
@@ -46,7 +56,7 @@ impl TemplateError {
             width,
             text: &self.source_line,
         };
-        excerpt::error(&self.message, Some(place), self.help.as_deref())
+        excerpt(&self.message, Some(place), self.help.as_deref())
     }
 }
 

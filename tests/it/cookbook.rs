@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ingate::template::{
     EventFacts, PartialText, Partials, RenderLimits, Rendered, Scene, Template, TemplateError,
-    filters, limits, syntax,
+    Verdict, filters, limits, syntax,
 };
 use serde_json::{Map, Value};
 
@@ -151,6 +151,34 @@ fn check(sample: &Sample) -> Result<(), String> {
         writeln!(repairs, "{line}:{column}: {}", repair.what).unwrap();
     }
     same(repairs.trim(), sample.repairs)
+}
+
+/// What is shown to fail, to be mended or to take its keys from data cannot be proven; all else is.
+#[test]
+fn the_samples_of_the_guide_are_proven() {
+    let wrong: Vec<String> = samples()
+        .iter()
+        .filter_map(|sample| {
+            let template = Template::compile("sample", sample.template, sample).unwrap();
+            let proof = template.prove();
+            let keys = "a key from data";
+            let found = |what: &str| {
+                let mut findings = proof.findings.iter();
+                findings.all(|finding| finding.error.message.contains(what))
+            };
+            let good = match proof.verdict {
+                Verdict::Proven => sample.error.is_none() && sample.repairs.is_empty(),
+                Verdict::ProvenWithRepairs => !sample.repairs.is_empty(),
+                Verdict::CheckedAtRunTime => found(keys),
+                Verdict::NeverValid => false,
+            };
+            (!good).then(|| {
+                let line = sample.line;
+                format!("line {line}: {}: {:?}", proof.verdict, proof.findings)
+            })
+        })
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! What conditions say where a way stands: decided by constants, by the loop's round, by what was decided before, or open.
 
-use super::state::{Fact, Frame, Known, Question, Source, Way};
+use std::collections::HashSet;
+
+use super::state::{Fact, Frame, Known, Question, Round, Source, Way};
 use crate::template::filters::Yields;
 use crate::template::syntax::expression::{
-    Comparison, Condition, Expression, ExpressionKind, Filtered, Operator, Path, Root, Step,
+    Comparison, Expression, ExpressionKind, Filtered, Operator, Path, Root, Step,
 };
 
 /// A condition that depends on the payload.
@@ -56,24 +58,33 @@ pub fn spelling(expression: &Expression, roots: &mut Vec<String>) -> Option<Stri
 }
 
 /// What is known of an expression's value.
-pub fn value(way: &Way, counters: &[String], expression: &Expression) -> Known {
+pub fn value(way: &Way, counters: &HashSet<String>, expression: &Expression) -> Known {
     match &expression.kind {
         ExpressionKind::Nil => Known::Nil,
         ExpressionKind::Bool(b) => Known::Bool(*b),
         ExpressionKind::Int(int) => Known::Int(*int),
         ExpressionKind::Str(text) => Known::Str(text.clone()),
-        ExpressionKind::Number(_) | ExpressionKind::Range(_) => Known::Truthy,
+        ExpressionKind::Number(_) => Known::Scalar,
+        ExpressionKind::Range(_) => Known::Truthy,
         ExpressionKind::Empty | ExpressionKind::Blank => Known::Odd,
         ExpressionKind::Path(path) => path_value(way, counters, path),
     }
 }
 
-fn path_value(way: &Way, counters: &[String], path: &Path) -> Known {
+fn path_value(way: &Way, counters: &HashSet<String>, path: &Path) -> Known {
     let Root::Name(name) = &path.root else {
         return Known::Nothing;
     };
     if !path.steps.is_empty() {
-        return loop_value(way, name, &path.steps);
+        return match (loop_member(way, path), name.as_str(), path.steps.as_slice()) {
+            (Some((round, member)), ..) => round_value(round, member),
+            (None, "event", [Step::Name(member)])
+                if EVENT_TEXTS.contains(&member.as_str()) && is_root(way, counters, name) =>
+            {
+                Known::Scalar
+            }
+            _ => Known::Nothing,
+        };
     }
     for frame in way.frames.iter().rev() {
         if let Some((known, _)) = frame.names.get(name) {
@@ -89,69 +100,104 @@ fn path_value(way: &Way, counters: &[String], path: &Path) -> Known {
     match name.as_str() {
         _ if counters.contains(name) => Known::Nothing,
         "payload" => Known::Nothing,
-        "event" | "headers" | "route" | "target" | "vars" => Known::Truthy,
+        "route" | "target" => Known::Scalar,
+        "event" | "headers" | "vars" => Known::Truthy,
         _ => Known::Nil,
     }
 }
 
-/// `forloop.first` and the like of the innermost loop.
-fn loop_value(way: &Way, root: &str, steps: &[Step]) -> Known {
-    let (Some((first, last)), [Step::Name(member)]) = (innermost(way, root), steps) else {
-        return Known::Nothing;
+/// Members of `event` that are always there.
+const EVENT_TEXTS: [&str; 4] = ["id", "source", "type", "received_at"];
+
+/// Whether a name means what every template knows by it.
+fn is_root(way: &Way, counters: &HashSet<String>, name: &str) -> bool {
+    !way.variables.contains_key(name)
+        && !counters.contains(name)
+        && !way.frames.iter().any(|f| f.names.contains_key(name))
+}
+
+fn round_value(round: Round, member: &str) -> Known {
+    let Round { first, last, .. } = round;
+    let counted = |least: i64, at_least: bool| match at_least {
+        true => Known::Int(least),
+        false => Known::AtLeast(least + 1),
     };
-    match member.as_str() {
+    match member {
         "first" => Known::Bool(first),
         "last" => Known::Bool(last),
-        "index" if first => Known::Int(1),
-        "index0" if first => Known::Int(0),
-        "rindex" if last => Known::Int(1),
-        "rindex0" if last => Known::Int(0),
-        "length" if first && last => Known::Int(1),
-        "index" | "index0" | "rindex" | "rindex0" | "length" | "name" => Known::Truthy,
+        "index" => counted(1, first),
+        "index0" => counted(0, first),
+        "rindex" => counted(1, last),
+        "rindex0" => counted(0, last),
+        "length" => counted(1, first && last),
+        "name" => Known::Scalar,
         _ => Known::Nothing,
     }
 }
 
-fn innermost(way: &Way, root: &str) -> Option<(bool, bool)> {
-    if root != "forloop" {
+/// The round and the member of it that `forloop.last`, `forloop.parentloop.last` and so on mean.
+fn loop_member<'p>(way: &Way, path: &'p Path) -> Option<(Round, &'p str)> {
+    let (Root::Name(root), [parents @ .., Step::Name(member)]) =
+        (&path.root, path.steps.as_slice())
+    else {
+        return None;
+    };
+    let up = |step: &Step| matches!(step, Step::Name(name) if name == "parentloop");
+    if root != "forloop" || !parents.iter().all(up) {
         return None;
     }
+    let mut left = parents.len();
     for frame in way.frames.iter().rev() {
-        if frame.round.is_some() {
-            return frame.round;
-        }
-        if frame.names.contains_key("forloop") {
-            return None;
+        match frame.round {
+            // The loop of a partial is no parent to those within.
+            Some(round) if left < parents.len() && !round.parent => return None,
+            Some(round) if left == 0 => return Some((round, member)),
+            Some(_) => left -= 1,
+            // Only the innermost loop can be hidden by a name.
+            None if left == parents.len() && frame.names.contains_key("forloop") => return None,
+            None => {}
         }
     }
     None
 }
 
 /// What is known of an expression after its filters.
-pub fn filtered(way: &Way, counters: &[String], filtered: &Filtered) -> Known {
-    let Some(last) = filtered.filters.last() else {
-        return value(way, counters, &filtered.input);
-    };
-    match last.filter.yields {
-        Yields::Text | Yields::Number | Yields::Array => Known::Truthy,
-        Yields::Bool | Yields::Any => {
-            let argument = last.positional.first();
-            let given = argument.is_none_or(|a| value(way, counters, a).truth() == Some(true));
-            if last.filter.name == "default" && last.named.is_empty() && given {
-                return Known::Truthy;
+pub fn filtered(way: &Way, counters: &HashSet<String>, filtered: &Filtered) -> Known {
+    let input = value(way, counters, &filtered.input);
+    filtered.filters.iter().fold(input, |input, call| {
+        let argument = call.positional.first();
+        let argument = argument.map(|argument| value(way, counters, argument));
+        match (call.filter.yields, call.filter.name) {
+            (Yields::Number, "plus") => match argument {
+                Some(Known::Int(add)) => input.plus(add),
+                _ => Known::Scalar,
+            },
+            (Yields::Number, "minus") => match argument {
+                Some(Known::Int(less)) => {
+                    less.checked_neg().map_or(Known::Scalar, |a| input.plus(a))
+                }
+                _ => Known::Scalar,
+            },
+            (Yields::Text | Yields::Number, _) => Known::Scalar,
+            (Yields::Array, _) => Known::Array,
+            (Yields::Any, "default")
+                if call.named.is_empty()
+                    && argument.as_ref().is_none_or(|a| a.truth() == Some(true)) =>
+            {
+                Known::Truthy
             }
-            let arguments = filtered.filters.iter().flat_map(|call| {
+            (Yields::Bool | Yields::Any, _) => {
                 let named = call.named.iter().map(|(_, argument)| argument);
-                call.positional.iter().chain(named)
-            });
-            let mut read = std::iter::once(&filtered.input).chain(arguments);
-            if read.any(|expression| value(way, counters, expression) == Known::Odd) {
-                Known::Odd
-            } else {
-                Known::Nothing
+                let mut read = call.positional.iter().chain(named);
+                let odd = |argument: &Expression| value(way, counters, argument) == Known::Odd;
+                if input == Known::Odd || read.any(odd) {
+                    Known::Odd
+                } else {
+                    Known::Nothing
+                }
             }
         }
-    }
+    })
 }
 
 /// Where in the payload a value comes from, for counter-examples.
@@ -181,21 +227,27 @@ pub fn source(way: &Way, expression: &Expression) -> Option<Source> {
     Some(source)
 }
 
-/// The subject of a comparison, to count how often it is asked about.
-pub fn subjects(condition: &Condition) -> impl Iterator<Item = String> {
-    std::iter::once(&condition.first)
-        .chain(condition.rest.iter().map(|(_, next)| next))
-        .filter_map(|comparison| spelling(&comparison.left, &mut Vec::new()))
+/// What a comparison asks about, to count how often that is: its left side, and the array whose size that may be.
+pub fn subjects(comparison: &Comparison) -> impl Iterator<Item = String> {
+    let whole = spelling(&comparison.left, &mut Vec::new());
+    let array = whole.as_ref().and_then(|text| text.strip_suffix(".size"));
+    let array = array.map(str::to_owned);
+    whole.into_iter().chain(array)
 }
 
 /// What a comparison says.
-pub fn ask(way: &Way, counters: &[String], comparison: &Comparison) -> Answer {
+pub fn ask(way: &Way, counters: &HashSet<String>, comparison: &Comparison) -> Answer {
     let left = &comparison.left;
     match &comparison.right {
         None => match value(way, counters, left).truth() {
             Some(known) => Answer::Known(known),
             None => open(way, counters, left, Question::Truthy, false),
         },
+        Some((operator, right))
+            if let Some(answer) = size(way, counters, left, *operator, right) =>
+        {
+            answer
+        }
         Some((operator @ (Operator::Equal | Operator::NotEqual), right)) => {
             let negated = *operator == Operator::NotEqual;
             match equal(way, counters, left, right) {
@@ -207,7 +259,9 @@ pub fn ask(way: &Way, counters: &[String], comparison: &Comparison) -> Answer {
             }
         }
         Some((operator, right)) => {
-            if let Some(known) = round_order(way, left, *operator, right) {
+            let order = value(way, counters, left).compare(&value(way, counters, right));
+            let known = order.and_then(|order| order.decides(*operator));
+            if let Some(known) = known.or_else(|| is_last(way, left, *operator, right)) {
                 return Answer::Known(known);
             }
             let mut roots = Vec::new();
@@ -223,8 +277,13 @@ pub fn ask(way: &Way, counters: &[String], comparison: &Comparison) -> Answer {
 }
 
 /// What `==` says.
-pub fn equal(way: &Way, counters: &[String], left: &Expression, right: &Expression) -> Answer {
-    if let Some(known) = round_order(way, left, Operator::Equal, right) {
+pub fn equal(
+    way: &Way,
+    counters: &HashSet<String>,
+    left: &Expression,
+    right: &Expression,
+) -> Answer {
+    if let Some(known) = is_last(way, left, Operator::Equal, right) {
         return Answer::Known(known);
     }
     let (a, b) = (value(way, counters, left), value(way, counters, right));
@@ -233,7 +292,10 @@ pub fn equal(way: &Way, counters: &[String], left: &Expression, right: &Expressi
     }
     let literal = |expression: &Expression, known: &Known| {
         !matches!(expression.kind, ExpressionKind::Path(_))
-            && !matches!(known, Known::Nothing | Known::Odd | Known::Truthy)
+            && matches!(
+                known,
+                Known::Nil | Known::Bool(_) | Known::Int(_) | Known::Str(_)
+            )
     };
     if literal(right, &b) {
         return open(way, counters, left, Question::Equals(b), false);
@@ -265,7 +327,7 @@ fn unrelated() -> Answer {
 
 fn open(
     way: &Way,
-    counters: &[String],
+    counters: &HashSet<String>,
     subject: &Expression,
     question: Question,
     negated: bool,
@@ -276,7 +338,7 @@ fn open(
 /// Whether a loop over this has a round.
 pub fn rounds(
     way: &Way,
-    counters: &[String],
+    counters: &HashSet<String>,
     over: &Expression,
     extra: String,
     roots: Vec<String>,
@@ -291,7 +353,7 @@ pub fn rounds(
 
 fn open_with(
     way: &Way,
-    counters: &[String],
+    counters: &HashSet<String>,
     subject: &Expression,
     question: Question,
     negated: bool,
@@ -341,49 +403,62 @@ fn follows(known: &Question, holds: bool, asked: &Question) -> Option<bool> {
     }
 }
 
-/// Comparisons of the loop's counters that the round decides.
-fn round_order(
+/// Whether an array that a filter made has items, asked by its size or by `empty`: the same as whether a loop over it
+/// has a round.
+fn size(
     way: &Way,
+    counters: &HashSet<String>,
     left: &Expression,
     operator: Operator,
     right: &Expression,
-) -> Option<bool> {
+) -> Option<Answer> {
     let ExpressionKind::Path(path) = &left.kind else {
         return None;
     };
-    let (Root::Name(root), [Step::Name(member)]) = (&path.root, path.steps.as_slice()) else {
-        return None;
-    };
-    let (first, last) = innermost(way, root)?;
-    let to_length = matches!(&right.kind, ExpressionKind::Path(Path { root: Root::Name(r), steps })
-        if r == "forloop" && matches!(steps.as_slice(), [Step::Name(m)] if m == "length"));
-    // At the least value that the counter can have, and whether it is there.
-    let (least, at_least) = match member.as_str() {
-        "index" if to_length => {
-            return match operator {
-                Operator::Equal | Operator::GreaterEqual => Some(last),
-                Operator::Less => Some(!last),
-                Operator::LessEqual => Some(true),
-                Operator::Greater => Some(false),
-                _ => None,
-            };
-        }
-        "index" => (1, first),
-        "index0" => (0, first),
-        "rindex" => (1, last),
-        "rindex0" => (0, last),
-        "length" => (1, first && last),
+    let of_size = match path.steps.as_slice() {
+        [] => false,
+        [Step::Name(member)] if member == "size" => true,
         _ => return None,
     };
-    let ExpressionKind::Int(number) = &right.kind else {
+    let array = Expression {
+        kind: ExpressionKind::Path(Path {
+            root: path.root.clone(),
+            steps: Vec::new(),
+        }),
+        span: left.span,
+    };
+    if value(way, counters, &array) != Known::Array {
+        return None;
+    }
+    let negated = match (&right.kind, operator) {
+        (ExpressionKind::Int(0), Operator::Greater | Operator::NotEqual) if of_size => false,
+        (ExpressionKind::Int(1), Operator::GreaterEqual) if of_size => false,
+        (ExpressionKind::Int(0), Operator::Equal | Operator::LessEqual) if of_size => true,
+        (ExpressionKind::Int(1), Operator::Less) if of_size => true,
+        (ExpressionKind::Empty, Operator::NotEqual) if !of_size => false,
+        (ExpressionKind::Empty, Operator::Equal) if !of_size => true,
+        _ => return None,
+    };
+    Some(open(way, counters, &array, Question::Rounds, negated))
+}
+
+/// `forloop.index == forloop.length` and the like: whether it is the last round decides them.
+fn is_last(way: &Way, left: &Expression, operator: Operator, right: &Expression) -> Option<bool> {
+    let (ExpressionKind::Path(left), ExpressionKind::Path(right)) = (&left.kind, &right.kind)
+    else {
         return None;
     };
+    let (round, "index") = loop_member(way, left)? else {
+        return None;
+    };
+    if left.steps.len() != right.steps.len() || loop_member(way, right)?.1 != "length" {
+        return None;
+    }
     match operator {
-        Operator::Equal if *number == least => Some(at_least),
-        Operator::Greater if *number == least => Some(!at_least),
-        Operator::LessEqual if *number == least => Some(at_least),
-        Operator::GreaterEqual if *number == least + 1 => Some(!at_least),
-        Operator::Less if *number == least + 1 => Some(at_least),
+        Operator::Equal | Operator::GreaterEqual => Some(round.last),
+        Operator::Less => Some(!round.last),
+        Operator::LessEqual => Some(true),
+        Operator::Greater => Some(false),
         _ => None,
     }
 }

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Number, Value, json};
 
 use super::state::{Hint, Known};
-use super::{Proof, Verdict};
+use super::{Finding, Proof, Verdict};
+use crate::template::writer::Writer;
 use crate::template::{EventFacts, RenderLimits, Rendered, Scene, Template, TemplateError};
 
 /// Most findings for which one is sought: each costs some renders.
@@ -24,7 +25,7 @@ pub fn add(template: &Template, proof: &mut Proof) {
         .map(|finding| {
             candidates(&finding.hints)
                 .into_iter()
-                .find(|payload| fails_at(template, payload, &finding.error))
+                .find(|payload| fails(template, payload, finding))
         })
         .collect();
     for (finding, example) in proof.findings.iter_mut().zip(examples) {
@@ -32,10 +33,16 @@ pub fn add(template: &Template, proof: &mut Proof) {
     }
 }
 
-/// Whether a render with this payload fails at this place.
-fn fails_at(template: &Template, payload: &Value, wanted: &TemplateError) -> bool {
-    let same = |error: TemplateError| (&error.path, error.offset) == (&wanted.path, wanted.offset);
-    render(template, payload).is_err_and(same)
+/// Whether a render with this payload fails as the finding says.
+fn fails(template: &Template, payload: &Value, finding: &Finding) -> bool {
+    let Err(error) = render(template, payload) else {
+        return false;
+    };
+    let wanted = &finding.error;
+    match finding.of_key {
+        true => error.path == wanted.path && Writer::is_of_key(&error.message),
+        false => (&error.path, error.offset) == (&wanted.path, wanted.offset),
+    }
 }
 
 /// Renders with this payload, everything else being plain.
@@ -60,38 +67,53 @@ pub(super) fn render(template: &Template, payload: &Value) -> Result<Rendered, T
     template.render(&scene, limits)
 }
 
+/// Payloads that may take the way of these hints: with items of several kinds, with loops run as often as on the way and
+/// at least twice, and over an object whose `size` lies.
 fn candidates(hints: &[Hint]) -> Vec<Value> {
     let mut candidates = Vec::new();
-    for item in [json!({}), json!("x"), json!(1)] {
-        let mut payload = json!({});
-        for hint in hints {
-            match hint {
-                Hint::Set(source, true) => set(&mut payload, source, &json!("x")),
-                Hint::Set(source, false) => set(&mut payload, source, &Value::Null),
-                Hint::Is(source, known) => {
-                    let value = match known {
-                        Known::Bool(b) => json!(b),
-                        Known::Int(int) => Value::Number(Number::from(*int)),
-                        Known::Str(text) => json!(text),
-                        Known::Nothing | Known::Odd | Known::Truthy | Known::Nil => Value::Null,
-                    };
-                    set(&mut payload, source, &value);
-                }
-                Hint::Rounds(source, count) => {
-                    set(
-                        &mut payload,
-                        source,
-                        &Value::Array(vec![item.clone(); *count]),
-                    );
-                }
-            }
+    let liar = json!({"size": 0, "first": null});
+    for least in [0, 2] {
+        for item in [json!({}), json!("x"), json!(1)] {
+            let listed = |count: usize| Value::Array(vec![item.clone(); count.max(least)]);
+            add_candidate(&mut candidates, hints, &item, &listed);
         }
-        if !candidates.contains(&payload) {
-            candidates.push(payload);
-        }
+        let lying = |count: usize| match count.max(least) {
+            0 => json!([]),
+            _ => liar.clone(),
+        };
+        add_candidate(&mut candidates, hints, &json!({}), &lying);
     }
     candidates.push(Value::Null);
     candidates
+}
+
+fn add_candidate(
+    candidates: &mut Vec<Value>,
+    hints: &[Hint],
+    item: &Value,
+    rounds: &dyn Fn(usize) -> Value,
+) {
+    let mut payload = json!({});
+    for hint in hints {
+        match hint {
+            Hint::Set(source, true) => set(&mut payload, source, item),
+            Hint::Set(source, false) => set(&mut payload, source, &Value::Null),
+            Hint::Is(source, known) => {
+                let value = match known {
+                    Known::Bool(b) => json!(b),
+                    Known::Int(int) => Value::Number(Number::from(*int)),
+                    Known::Str(text) => json!(text),
+                    _ => Value::Null,
+                };
+                set(&mut payload, source, &value);
+            }
+            Hint::Rounds(source, 0) => set(&mut payload, source, &json!([])),
+            Hint::Rounds(source, count) => set(&mut payload, source, &rounds(*count)),
+        }
+    }
+    if !candidates.contains(&payload) {
+        candidates.push(payload);
+    }
 }
 
 /// Sets what a source leads to; what is in the way and no object becomes one.

@@ -1,41 +1,34 @@
 //! Follows all ways through the tree, as rendering would walk it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::Failure;
-use super::ask::{self, Answer, Open};
-use super::state::{Hint, Known, Out, Way, Ways};
+use super::ask;
+use super::state::{Fact, Known, Out, Way, Ways};
+use super::survey::Survey;
 use crate::template::Compiled;
 use crate::template::limits;
-use crate::template::sink::Origin;
-use crate::template::syntax::expression::{Condition, Expression, Filtered, Logic};
-use crate::template::syntax::tree::{Block, Branch, Case, Node, NodeKind};
+use crate::template::sink::{Origin, Printed, Sink};
+use crate::template::syntax::expression::Filtered;
+use crate::template::syntax::tree::{Block, Node, NodeKind};
 use crate::template::syntax::{Fault, Span};
+use crate::template::value::Value;
 use crate::template::writer::{Mended, Writer};
 
 /// Most ways at one place; beyond it they are made one where they differ only in what they know.
-const WAYS: usize = 200;
+pub const WAYS: usize = 200;
 /// Most nodes and bytes that are followed in all: bounds the time of the proof to about a second.
 const WORK: usize = 4_000_000;
 /// What a node of a way counts.
 const NODE: usize = 64;
 /// Most places that are told.
 const FAILURES: usize = 20;
-/// Filters that can fail on some input.
-const FAILING: [&str; 6] = [
-    "divided_by",
-    "modulo",
-    "round",
-    "slice",
-    "base64_decode",
-    "base64_url_safe_decode",
-];
-
 /// What following all ways yields.
 #[derive(Default)]
 pub struct Found {
     pub failures: Vec<Failure>,
     pub repairs: Vec<Mended>,
+    /// What can fail besides the writer.
     pub notes: Vec<(Origin, String)>,
     /// Why not all ways were followed.
     pub gave_up: Option<(Origin, &'static str)>,
@@ -72,15 +65,17 @@ pub struct Follower<'t> {
     pub template: &'t Compiled,
     pub file: usize,
     pub found: Found,
-    /// Names that `increment` and `decrement` set.
-    pub counters: Vec<String>,
-    /// How often each subject is asked about; what is asked once need not be remembered.
-    asked: HashMap<String, usize>,
+    pub survey: Survey,
     work: usize,
+    /// How many partials are being followed within each other.
     pub calls: usize,
+    /// How many loops and partials.
+    pub rounds: usize,
     depth: usize,
-    /// Whether something failed that need not, or ended without failing.
-    pub unsure: bool,
+    /// Whether something failed that need not.
+    unsure: bool,
+    /// The first place where a way ends with an error of a render's limits.
+    too_deep: Option<Origin>,
 }
 
 /// Follows all ways.
@@ -89,16 +84,14 @@ pub fn follow(template: &Compiled) -> Found {
         template,
         file: 0,
         found: Found::default(),
-        counters: Vec::new(),
-        asked: HashMap::new(),
+        survey: Survey::of(template),
         work: 0,
         calls: 0,
+        rounds: 0,
         depth: 0,
         unsure: false,
+        too_deep: None,
     };
-    for (index, file) in template.files.iter().enumerate() {
-        follower.survey(index, &file.block, index > 0);
-    }
     let Some(main) = template.files.first() else {
         return follower.found;
     };
@@ -108,90 +101,64 @@ pub fn follow(template: &Compiled) -> Found {
         frames: Vec::new(),
         facts: Vec::new(),
         route: None,
+        joined: false,
     };
     let ends = follower.block(&main.block, Ways::one(start));
     let text = main.source.text.trim_end().len();
     let end = Span::new(text.saturating_sub(1), text);
     let mut valid = false;
     for ways in [ends.next, ends.breaks, ends.continues] {
-        follower.unsure |= ways.joined;
         for way in ways.into_list() {
             valid |= follower.finish(way, end).is_some();
         }
     }
     follower.found.never = !valid && !follower.unsure && follower.found.gave_up.is_none();
-    if !valid && follower.found.failures.is_empty() && follower.found.gave_up.is_none() {
-        follower.give_up(end, "no way through the template ends within the limits");
+    if follower.found.failures.is_empty()
+        && follower.found.never
+        && let Some(Origin { file, span }) = follower.too_deep
+    {
+        let fault = Fault::new(span, "every way ends in blocks or partials without end");
+        follower.found.failures.push(Failure {
+            file,
+            fault,
+            route: None,
+            ends: true,
+        });
     }
     if follower.found.never {
         // It is told by the first place where a way ends.
         follower.found.failures.sort_by_key(|failure| !failure.ends);
     }
+    follower.found.notes = follower.survey.notes;
     follower.found
 }
 
 impl<'t> Follower<'t> {
-    /// What names are counters, what is asked how often, which filters can fail.
-    fn survey(&mut self, file: usize, block: &'t Block, often: bool) {
-        let times = if often { 2 } else { 1 };
-        for node in &block.nodes {
-            match &node.kind {
-                NodeKind::Output(value) => self.survey_filters(file, value),
-                NodeKind::Assign(assign) => self.survey_filters(file, &assign.value),
-                NodeKind::If(branches) => {
-                    for branch in branches {
-                        for subject in branch.condition.iter().flat_map(ask::subjects) {
-                            *self.asked.entry(subject).or_default() += times;
-                        }
-                        self.survey(file, &branch.block, often);
-                    }
-                }
-                NodeKind::Case(case) => {
-                    if let Some(subject) = ask::spelling(&case.subject, &mut Vec::new()) {
-                        *self.asked.entry(subject).or_default() += times;
-                    }
-                    for arm in &case.arms {
-                        self.survey(file, &arm.block, often);
-                    }
-                }
-                NodeKind::For(for_) => {
-                    if let Some(subject) = ask::spelling(&for_.over.collection, &mut Vec::new()) {
-                        *self.asked.entry(subject).or_default() += times;
-                    }
-                    self.survey(file, &for_.block, true);
-                    if let Some(otherwise) = &for_.otherwise {
-                        self.survey(file, otherwise, often);
-                    }
-                }
-                NodeKind::Increment(target) | NodeKind::Decrement(target) => {
-                    self.counters.push(target.name.clone());
-                }
-                NodeKind::Capture(_, block)
-                | NodeKind::Json(_, block)
-                | NodeKind::IfChanged(block)
-                | NodeKind::Liquid(block) => self.survey(file, block, often),
-                _ => {}
-            }
-        }
-    }
-
-    fn survey_filters(&mut self, file: usize, value: &Filtered) {
-        for call in &value.filters {
-            if FAILING.contains(&call.filter.name) {
-                let origin = Origin {
-                    file,
-                    span: call.span,
-                };
-                let what = format!("`{}` can fail", call.filter.name);
-                self.found.notes.push((origin, what));
-            }
-        }
-    }
-
     pub fn origin(&self, span: Span) -> Origin {
         Origin {
             file: self.file,
             span,
+        }
+    }
+
+    /// A way ends here: a render ends with an error of its limits.
+    pub fn too_deep(&mut self, span: Span) {
+        let origin = self.origin(span);
+        self.too_deep.get_or_insert(origin);
+    }
+
+    /// Forgets what nothing from this place on asks about, so that ways that go on alike are one.
+    fn drop_facts(&self, ways: &mut Ways, place: usize) {
+        // Loops and partials lead back to earlier places.
+        if self.file != 0 || self.rounds > 0 {
+            return;
+        }
+        let useless = |fact: &Fact| !self.survey.asked_from(&fact.subject, place);
+        if ways.iter().any(|way| way.facts.iter().any(useless)) {
+            for mut way in std::mem::take(ways).into_list() {
+                way.facts.retain(|fact| !useless(fact));
+                ways.add(way);
+            }
         }
     }
 
@@ -230,6 +197,8 @@ impl<'t> Follower<'t> {
     }
 
     pub fn fail(&mut self, fault: Fault, way: &Way, ends: bool) {
+        // A key that is taken on some ways only.
+        self.unsure |= way.joined && Writer::is_twice(&fault.message);
         let known = self.found.failures.iter().any(|failure| {
             failure.file == self.file
                 && failure.fault.span == fault.span
@@ -272,16 +241,15 @@ impl<'t> Follower<'t> {
 
     pub fn block(&mut self, block: &'t Block, ways: Ways) -> Ends {
         if self.depth >= limits::DEPTH {
-            // A render ends here with an error of its limits.
-            self.unsure = true;
+            self.too_deep(block.nodes.first().map_or(Span::new(0, 0), |n| n.span));
             return Ends::default();
         }
         self.depth += 1;
         let mut ends = Ends::next(ways);
         for node in &block.nodes {
+            self.drop_facts(&mut ends.next, node.span.start);
             let count = ends.next.len();
             if count == 0 || !self.spend(NODE * count, node.span) {
-                self.unsure |= ends.next.joined;
                 ends.next = Ways::default();
                 break;
             }
@@ -298,11 +266,11 @@ impl<'t> Follower<'t> {
 
     fn node(&mut self, node: &'t Node, ways: Ways) -> Ends {
         Ends::next(match &node.kind {
-            NodeKind::Text => self.print(ways, node.span, true),
-            NodeKind::Output(value) => self.print(ways, value.span, false),
-            NodeKind::Cycle(_) => self.print(ways, node.span, false),
+            NodeKind::Text => self.literal(ways, node.span),
+            NodeKind::Output(value) => self.print(ways, value.span, Some(value)),
+            NodeKind::Cycle(_) => self.print(ways, node.span, None),
             NodeKind::Increment(target) | NodeKind::Decrement(target) => {
-                let ways = self.print(ways, node.span, false);
+                let ways = self.print(ways, node.span, None);
                 self.map(ways, |_, way| way.forget(&target.name))
             }
             NodeKind::Nothing => ways,
@@ -312,7 +280,7 @@ impl<'t> Follower<'t> {
             NodeKind::Call(call) => return self.call(call, node.span, ways),
             NodeKind::Liquid(block) => return self.block(block, ways),
             NodeKind::Assign(assign) => self.map(ways, |follower, way| {
-                let known = ask::filtered(way, &follower.counters, &assign.value);
+                let known = ask::filtered(way, &follower.survey.counters, &assign.value);
                 way.forget(&assign.target.name);
                 way.variables.insert(assign.target.name.clone(), known);
             }),
@@ -323,7 +291,7 @@ impl<'t> Follower<'t> {
                     self.map(ways, |_, way| {
                         way.outs.pop();
                         way.forget(&target.name);
-                        way.variables.insert(target.name.clone(), Known::Truthy);
+                        way.variables.insert(target.name.clone(), Known::Scalar);
                     })
                 });
             }
@@ -386,9 +354,7 @@ impl<'t> Follower<'t> {
         ways: Ways,
         mut change: impl FnMut(&mut Self, Way) -> Option<Way>,
     ) -> Ways {
-        self.unsure |= ways.joined;
         let mut after = Ways::default();
-        after.joined = ways.joined;
         for way in ways.into_list() {
             if let Some(way) = change(self, way) {
                 after.add(way);
@@ -397,222 +363,73 @@ impl<'t> Follower<'t> {
         after
     }
 
-    /// Prints literal text or a value.
-    fn print(&mut self, ways: Ways, span: Span, literal: bool) -> Ways {
+    /// Prints literal text.
+    fn literal(&mut self, ways: Ways, span: Span) -> Ways {
         let origin = self.origin(span);
-        let template = self.template;
-        let text = match template.files.get(self.file) {
-            Some(file) if literal => span.of(&file.source.text),
-            _ => "",
-        };
+        let file = self.template.files.get(self.file);
+        let text = file.map_or("", |file| span.of(&file.source.text));
         self.spend(text.len().saturating_mul(ways.len()), span);
-        self.filter(ways, |follower, mut way| {
-            let Some(Out::Json(writer)) = way.outs.last_mut() else {
-                return Some(way);
+        self.write(ways, |_, _, writer| writer.write_literal(text, origin))
+    }
+
+    /// Prints a value.
+    fn print(&mut self, ways: Ways, span: Span, value: Option<&'t Filtered>) -> Ways {
+        let origin = self.origin(span);
+        self.write(ways, |follower, way, writer| {
+            let counters = &follower.survey.counters;
+            let known = value.map_or(Known::Nothing, |value| ask::filtered(way, counters, value));
+            let in_key = writer.key_is_due();
+            let refused = match known {
+                Known::Nil if in_key => Some(Value::Nil),
+                Known::Array if in_key => Some(Value::from_owned(serde_json::Value::Array(Vec::new()))),
+                _ => None,
             };
-            let key_is_due = writer.key_is_due();
-            let printed = if literal {
-                writer.write_literal(text, origin).map(|()| false)
-            } else {
-                writer.unknown(origin)
-            };
-            let repairs = writer.settle();
-            follower.mended(repairs);
-            match printed {
-                Ok(false) => {}
-                Ok(true) => {
-                    follower.unsure = true;
-                    let what = if key_is_due {
-                        "a key from data can be nil, an array or an object, or come twice in one object"
-                    } else {
-                        "a key from data can come twice in one object"
-                    };
-                    follower.fail(Fault::of_output(span, what), &way, false);
-                }
-                Err(fault) => {
-                    follower.fail(fault, &way, true);
-                    return None;
-                }
+            if let Some(value) = refused {
+                return writer.value(&value, Printed::Plain, origin);
             }
-            Some(way)
+            if writer.unknown(origin)? {
+                let sure = matches!(
+                    known,
+                    Known::Scalar
+                        | Known::Bool(_)
+                        | Known::Int(_)
+                        | Known::AtLeast(_)
+                        | Known::Str(_)
+                );
+                let what = match in_key && !sure {
+                    true => "a key from data can be nil, an array or an object, or come twice in one object",
+                    false => "a key from data can come twice in one object",
+                };
+                follower.fail(Fault::of_output(span, what), way, false);
+            }
+            Ok(())
         })
     }
 
-    // -- decisions ---------------------------------------------------------------------------------
-
-    fn branches(&mut self, branches: &'t [Branch], ways: Ways) -> Ends {
-        let mut ends = Ends::default();
-        let mut rest = ways;
-        for branch in branches {
-            let (taken, left) = match &branch.condition {
-                Some(condition) => {
-                    let (yes, no) = self.decide(condition, rest);
-                    if branch.negated { (no, yes) } else { (yes, no) }
-                }
-                None => (std::mem::take(&mut rest), Ways::default()),
-            };
-            let after = self.block(&branch.block, taken);
-            ends.next.extend(after.next);
-            ends.breaks.extend(after.breaks);
-            ends.continues.extend(after.continues);
-            rest = left;
-        }
-        ends.next.extend(rest);
-        ends
-    }
-
-    /// The ways on which a condition holds, and those on which it does not.
-    fn decide(&mut self, condition: &'t Condition, ways: Ways) -> (Ways, Ways) {
-        let (mut yes, mut no) = (Ways::default(), Ways::default());
-        yes.joined = ways.joined;
-        no.joined = ways.joined;
-        for way in ways.into_list() {
-            let mut due = vec![(way, 0)];
-            while let Some((way, at)) = due.pop() {
-                let comparison = match at {
-                    0 => Some(&condition.first),
-                    at => condition.rest.get(at - 1).map(|(_, next)| next),
-                };
-                let Some(comparison) = comparison else {
-                    continue;
-                };
-                let answer = ask::ask(&way, &self.counters, comparison);
-                let end = comparison
-                    .right
-                    .as_ref()
-                    .map_or(comparison.left.span, |r| comparison.left.span.to(r.1.span));
-                for (way, holds) in self.answer(way, answer, end, false) {
-                    match (condition.rest.get(at).map(|(logic, _)| logic), holds) {
-                        (None | Some(Logic::Or), true) => {
-                            yes.add(way);
-                        }
-                        (None | Some(Logic::And), false) => {
-                            no.add(way);
-                        }
-                        (Some(_), _) => due.push((way, at + 1)),
-                    }
-                }
-                if due.len() + yes.len() + no.len() > 4 * WAYS {
-                    self.give_up(end, "a condition has too many ways to come out");
-                    return (Ways::default(), Ways::default());
-                }
-            }
-        }
-        let span = condition.first.left.span;
-        (self.bound(yes, span), self.bound(no, span))
-    }
-
-    /// The way once for each answer that there can be.
-    pub fn answer(&self, way: Way, answer: Answer, span: Span, keep: bool) -> Vec<(Way, bool)> {
-        let Open {
-            fact,
-            source,
-            negated,
-        } = match answer {
-            Answer::Known(known) => return vec![(way, known)],
-            Answer::Open(open) => open,
-        };
-        let origin = self.origin(span);
-        let text = self
-            .template
-            .files
-            .get(self.file)
-            .map_or("", |file| span.of(&file.source.text));
-        [true, false]
-            .into_iter()
-            .map(|holds| {
-                use super::state::Question;
-                let mut way = way.clone();
-                let is = holds != negated;
-                let mut hint = None;
-                let mut what =
-                    format!("`{text}` {}", if holds { "holds" } else { "does not hold" });
-                if let Some(fact) = &fact {
-                    hint = source.clone().and_then(|source| match &fact.question {
-                        Question::Truthy => Some(Hint::Set(source, is)),
-                        Question::Equals(known) if is => Some(Hint::Is(source, known.clone())),
-                        _ => None,
-                    });
-                    if fact.question == Question::Truthy {
-                        what = format!("{text} is {}", if is { "set" } else { "not set" });
-                    }
-                    if keep
-                        || self
-                            .asked
-                            .get(&fact.subject)
-                            .is_some_and(|times| *times > 1)
-                    {
-                        way.learn(super::state::Fact {
-                            holds: is,
-                            ..fact.clone()
-                        });
-                    }
-                }
-                way.decide(origin, what, hint);
-                (way, holds)
-            })
-            .collect()
-    }
-
-    fn case(&mut self, case: &'t Case, ways: Ways) -> Ends {
-        let mut ends = Ends::default();
-        // Ways that no arm has taken so far, and those that one has.
-        let (mut fresh, mut matched) = (ways, Ways::default());
-        for arm in &case.arms {
-            let Some(values) = &arm.values else {
-                let after = self.block(&arm.block, std::mem::take(&mut fresh));
-                ends.breaks.extend(after.breaks);
-                ends.continues.extend(after.continues);
-                // An `else` does not count as a match.
-                fresh = after.next;
-                continue;
-            };
-            for value in values {
-                let (yes, no) = self.matches(&case.subject, value, std::mem::take(&mut fresh));
-                let (again, still) =
-                    self.matches(&case.subject, value, std::mem::take(&mut matched));
-                let mut taken = yes;
-                taken.extend(again);
-                let after = self.block(&arm.block, taken);
-                ends.breaks.extend(after.breaks);
-                ends.continues.extend(after.continues);
-                fresh = no;
-                matched = after.next;
-                matched.extend(still);
-                fresh = self.bound(fresh, value.span);
-                matched = self.bound(matched, value.span);
-            }
-        }
-        ends.next.extend(fresh);
-        ends.next.extend(matched);
-        if let Some(subject) = ask::spelling(&case.subject, &mut Vec::new())
-            && self.asked.get(&subject).is_none_or(|times| *times < 2)
-        {
-            return ends
-                .each(|ways| self.map(ways, |_, way| way.facts.retain(|f| f.subject != subject)));
-        }
-        ends
-    }
-
-    fn matches(
+    /// Feeds the writer of each way; a way whose writer fails ends.
+    fn write(
         &mut self,
-        subject: &'t Expression,
-        value: &'t Expression,
         ways: Ways,
-    ) -> (Ways, Ways) {
-        let (mut yes, mut no) = (Ways::default(), Ways::default());
-        yes.joined = ways.joined;
-        no.joined = ways.joined;
-        for way in ways.into_list() {
-            let answer = ask::equal(&way, &self.counters, subject, value);
-            for (way, holds) in self.answer(way, answer, value.span, true) {
-                if holds {
-                    yes.add(way);
-                } else {
-                    no.add(way);
+        mut feed: impl FnMut(&mut Self, &Way, &mut Writer) -> Result<(), Fault>,
+    ) -> Ways {
+        self.filter(ways, |follower, mut way| {
+            let Some(Out::Json(mut writer)) = way.outs.pop() else {
+                way.outs.push(Out::Text);
+                return Some(way);
+            };
+            let written = feed(follower, &way, &mut writer);
+            let repairs = writer.settle();
+            follower.mended(repairs);
+            match written {
+                Ok(()) => {
+                    way.outs.push(Out::Json(writer));
+                    Some(way)
+                }
+                Err(fault) => {
+                    follower.fail(fault, &way, true);
+                    None
                 }
             }
-        }
-        (yes, no)
+        })
     }
 }

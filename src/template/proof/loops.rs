@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::ask::{self, Answer, Open};
 use super::flow::{Ends, Follower};
-use super::state::{Frame, Hint, Known, Source, Way, Ways};
+use super::state::{Frame, Hint, Known, Round, Source, Way, Ways};
 use crate::template::limits;
 use crate::template::syntax::Span;
 use crate::template::syntax::expression::{Expression, ExpressionKind};
@@ -24,6 +24,8 @@ struct Body<'t> {
     forloop: bool,
     /// Whether it takes `break` and `continue` for itself.
     takes: bool,
+    /// Fewest and most rounds.
+    bounds: (usize, usize),
     span: Span,
 }
 
@@ -49,6 +51,7 @@ impl<'t> Follower<'t> {
             name: &for_.target.name,
             forloop: true,
             takes: true,
+            bounds: bounds(over),
             span: over.collection.span,
         };
         let rounds = self.rounds(body, some, Some(&over.collection));
@@ -65,22 +68,21 @@ impl<'t> Follower<'t> {
     /// The ways on which a loop has a round, and those on which it has none.
     fn has_rounds(&mut self, over: &'t Over, ways: Ways) -> (Ways, Ways) {
         let (mut some, mut none) = (Ways::default(), Ways::default());
-        some.joined = ways.joined;
-        none.joined = ways.joined;
-        let plain = over.limit.is_none() && over.offset.is_none();
+        let (least, most) = bounds(over);
         let mut roots = Vec::new();
         let extra = extra(over, &mut roots);
         for way in ways.into_list() {
-            let answer = match (literal_rounds(&over.collection), &extra) {
-                (Some(known), _) if plain => Answer::Known(known),
-                (_, Some(extra)) => ask::rounds(
+            let answer = match &extra {
+                _ if most == 0 => Answer::Known(false),
+                _ if least > 0 => Answer::Known(true),
+                Some(extra) => ask::rounds(
                     &way,
-                    &self.counters,
+                    &self.survey.counters,
                     &over.collection,
                     extra.clone(),
                     roots.clone(),
                 ),
-                (_, None) => Answer::Open(Open {
+                None => Answer::Open(Open {
                     fact: None,
                     source: None,
                     negated: false,
@@ -120,12 +122,15 @@ impl<'t> Follower<'t> {
                 way.decide(origin, words.to_owned(), hint);
             })
         };
-        let once = counted(self, start.clone(), 1, "the loop runs once");
-        let once = self.enter(body, once, true, true);
-        let ends = self.round(body, once);
-        leave(&mut after, ends, body.takes);
-
-        let first = counted(self, start, 2, "the loop runs several times");
+        let (least, most) = body.bounds;
+        if least < 2 {
+            let once = counted(self, start.clone(), 1, "the loop runs once");
+            let once = self.enter(body, once, true, true);
+            let ends = self.round(body, once);
+            leave(&mut after, ends, body.takes);
+        }
+        let several = if most < 2 { Ways::default() } else { start };
+        let first = counted(self, several, 2, "the loop runs several times");
         let first = self.enter(body, first, true, false);
         let mut going = self.round(body, first);
         let mut seen = Ways::default();
@@ -134,7 +139,6 @@ impl<'t> Follower<'t> {
             goes_on.extend(std::mem::take(&mut going.continues));
             after.breaks.extend(std::mem::take(&mut going.breaks));
             let goes_on = self.enter(body, goes_on, false, false);
-            self.unsure |= goes_on.joined;
             let mut fresh = Ways::default();
             for way in goes_on.into_list() {
                 if seen.add(way.clone())
@@ -169,14 +173,20 @@ impl<'t> Follower<'t> {
                 way.forget("forloop");
             }
             if let Some(frame) = way.frames.last_mut() {
-                frame.round = body.forloop.then_some((first, last));
+                frame.round = body.forloop.then_some(Round {
+                    first,
+                    last,
+                    parent: body.takes,
+                });
             }
         })
     }
 
     fn round(&mut self, body: Body<'t>, ways: Ways) -> Ends {
         let caller = std::mem::replace(&mut self.file, body.file);
+        self.rounds += 1;
         let ends = self.block(body.block, ways);
+        self.rounds -= 1;
         self.file = caller;
         ends
     }
@@ -190,12 +200,10 @@ impl<'t> Follower<'t> {
             return Ends::default();
         };
         if self.calls >= limits::PARTIAL_DEPTH {
-            // A render ends here with an error of its limits.
-            self.unsure = true;
+            self.too_deep(span);
             return Ends::default();
         }
         let mut ends = Ends::default();
-        self.unsure |= ways.joined;
         for way in ways.into_list() {
             let hidden = call
                 .isolated
@@ -212,6 +220,7 @@ impl<'t> Follower<'t> {
                 name: alias,
                 forloop: call.isolated,
                 takes: false,
+                bounds: (0, usize::MAX),
                 span,
             };
             self.calls += 1;
@@ -248,13 +257,13 @@ impl<'t> Follower<'t> {
         let mut frame = Frame::default();
         // Of arguments of one name the first counts.
         for (target, value) in call.arguments.iter().rev() {
-            let known = ask::value(&way, &self.counters, value);
+            let known = ask::value(&way, &self.survey.counters, value);
             frame
                 .names
                 .insert(target.name.clone(), (known, ask::source(&way, value)));
         }
         if let Some(bound) = &call.bound {
-            let known = match ask::value(&way, &self.counters, &bound.value) {
+            let known = match ask::value(&way, &self.survey.counters, &bound.value) {
                 known if !bound.each && call.isolated => known,
                 Known::Odd => Known::Odd,
                 _ => Known::Nothing,
@@ -301,7 +310,7 @@ impl<'t> Follower<'t> {
         let shadowed = |name: &String| {
             !ROOTS.contains(&name.as_str())
                 || way.variables.contains_key(name)
-                || self.counters.contains(name)
+                || self.survey.counters.contains(name)
                 || way.frames.iter().any(|f| f.names.contains_key(name))
         };
         let kept = |fact: &super::state::Fact| !fact.roots.iter().any(shadowed);
@@ -340,13 +349,29 @@ fn extra(over: &Over, roots: &mut Vec<String>) -> Option<String> {
     Some(extra)
 }
 
-/// Whether a range of literals has a number in it.
-fn literal_rounds(collection: &Expression) -> Option<bool> {
+/// Fewest and most rounds that a loop can have, as far as literals tell; most: `usize::MAX` for any number.
+fn bounds(over: &Over) -> (usize, usize) {
+    let range = literal_range(&over.collection);
+    let most = range.unwrap_or(usize::MAX);
+    match (&over.limit, &over.offset) {
+        (None, None) => (range.unwrap_or(0), most),
+        (Some(limit), _) => match limit.kind {
+            ExpressionKind::Int(limit) => (0, most.min(usize::try_from(limit).unwrap_or(0))),
+            _ => (0, most),
+        },
+        (None, Some(_)) => (0, most),
+    }
+}
+
+/// How many numbers a range of literals has.
+fn literal_range(collection: &Expression) -> Option<usize> {
     let ExpressionKind::Range(bounds) = &collection.kind else {
         return None;
     };
     match (&bounds.0.kind, &bounds.1.kind) {
-        (ExpressionKind::Int(first), ExpressionKind::Int(last)) => Some(first <= last),
+        (ExpressionKind::Int(first), ExpressionKind::Int(last)) => {
+            Some(crate::template::value::range_len(*first, *last))
+        }
         _ => None,
     }
 }

@@ -6,12 +6,14 @@
 //! what is too large to follow is *checked at run time*.
 
 mod ask;
+mod decisions;
 pub(super) mod example;
 mod flow;
 mod loops;
 #[cfg(test)]
 mod random;
 mod state;
+mod survey;
 #[cfg(test)]
 mod tests;
 
@@ -54,6 +56,8 @@ pub struct Finding {
     /// A payload that fails, tried; see [`super::Template::seek_examples`].
     pub counter_example: Option<serde_json::Value>,
     hints: Vec<state::Hint>,
+    /// Whether it is about a key from data: what fails is told where the key ends.
+    of_key: bool,
 }
 
 impl Finding {
@@ -109,6 +113,7 @@ pub(super) fn prove(template: &Compiled) -> Proof {
                 way: way(template, &failure.route, &mut hints),
                 counter_example: None,
                 hints,
+                of_key: !failure.ends,
             })
         })
         .collect();
@@ -119,6 +124,7 @@ pub(super) fn prove(template: &Compiled) -> Proof {
             way: Vec::new(),
             counter_example: None,
             hints: Vec::new(),
+            of_key: false,
         }));
     }
     let repairs: Vec<TemplateError> = found

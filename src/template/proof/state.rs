@@ -1,9 +1,11 @@
 //! A way through the template as far as the proof follows it, and sets of such ways.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
 use crate::template::sink::Origin;
+use crate::template::syntax::expression::Operator;
 use crate::template::writer::{Shape, Writer};
 
 /// What is known of a value.
@@ -14,6 +16,12 @@ pub enum Known {
     Odd,
     /// Neither nil nor false.
     Truthy,
+    /// Text or a number.
+    Scalar,
+    /// An array that a filter made; one of the payload could be an object with a member `size`.
+    Array,
+    /// A whole number, this or greater.
+    AtLeast(i64),
     Nil,
     Bool(bool),
     Int(i64),
@@ -25,7 +33,13 @@ impl Known {
         match self {
             Self::Nothing | Self::Odd => None,
             Self::Nil | Self::Bool(false) => Some(false),
-            Self::Truthy | Self::Bool(true) | Self::Int(_) | Self::Str(_) => Some(true),
+            Self::Truthy
+            | Self::Scalar
+            | Self::Array
+            | Self::AtLeast(_)
+            | Self::Bool(true)
+            | Self::Int(_)
+            | Self::Str(_) => Some(true),
         }
     }
 
@@ -33,11 +47,74 @@ impl Known {
     pub fn equals(&self, other: &Self) -> Option<bool> {
         match (self, other) {
             (Self::Nothing | Self::Odd, _) | (_, Self::Nothing | Self::Odd) => None,
-            (Self::Truthy, _) | (_, Self::Truthy) => match (self.truth(), other.truth()) {
+            (Self::AtLeast(least), Self::Int(int)) | (Self::Int(int), Self::AtLeast(least))
+                if int < least =>
+            {
+                Some(false)
+            }
+            (a, b) if a.is_vague() || b.is_vague() => match (a.truth(), b.truth()) {
                 (Some(a), Some(b)) if a != b => Some(false),
                 _ => None,
             },
             _ => Some(self == other),
+        }
+    }
+
+    /// Whether it stands for several values.
+    fn is_vague(&self) -> bool {
+        matches!(
+            self,
+            Self::Truthy | Self::Scalar | Self::Array | Self::AtLeast(_)
+        )
+    }
+
+    /// Whether `<` and the like hold, as far as that can be told: what is known of the order to `other`.
+    pub fn compare(&self, other: &Self) -> Option<Order> {
+        match (self, other) {
+            (Self::Int(a), Self::Int(b)) => Some(Order::Exactly(a.cmp(b))),
+            (Self::AtLeast(a), Self::Int(b)) if a > b => Some(Order::Exactly(Ordering::Greater)),
+            (Self::AtLeast(a), Self::Int(b)) if a == b => Some(Order::NotLess),
+            _ => None,
+        }
+    }
+
+    /// This number plus `add`. Counting stops at [`COUNTED`], so that loops over counters come to an end.
+    pub fn plus(&self, add: i64) -> Self {
+        /// Counters are asked whether they are 0, or beyond 1.
+        const COUNTED: i64 = 2;
+        let sum = match self {
+            Self::Nil => Some(add),
+            Self::Int(int) | Self::AtLeast(int) => int.checked_add(add),
+            _ => None,
+        };
+        match (sum, self) {
+            (Some(sum), Self::Nil | Self::Int(_)) if (-COUNTED..=COUNTED).contains(&sum) => {
+                Self::Int(sum)
+            }
+            (Some(sum), _) if sum > COUNTED => Self::AtLeast(COUNTED + 1),
+            _ => Self::Scalar,
+        }
+    }
+}
+
+/// What is known of the order of two numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    Exactly(Ordering),
+    NotLess,
+}
+
+impl Order {
+    /// Whether the operator holds; `None` if that is open or it is none of order.
+    pub fn decides(self, operator: Operator) -> Option<bool> {
+        match (operator, self) {
+            (Operator::Less, Self::NotLess) => Some(false),
+            (Operator::GreaterEqual, Self::NotLess) => Some(true),
+            (Operator::Less, Self::Exactly(order)) => Some(order.is_lt()),
+            (Operator::LessEqual, Self::Exactly(order)) => Some(order.is_le()),
+            (Operator::Greater, Self::Exactly(order)) => Some(order.is_gt()),
+            (Operator::GreaterEqual, Self::Exactly(order)) => Some(order.is_ge()),
+            _ => None,
         }
     }
 }
@@ -68,12 +145,21 @@ pub struct Fact {
 /// Where a name or a collection comes from: the steps from `payload`; `None` stands for each item.
 pub type Source = Vec<Option<String>>;
 
+/// Which round of a loop it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Round {
+    pub first: bool,
+    pub last: bool,
+    /// Whether loops within see this one as their `parentloop`.
+    pub parent: bool,
+}
+
 /// Names of a loop or partial.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Frame {
     pub names: BTreeMap<String, (Known, Option<Source>)>,
-    /// First and last, if it is a loop; and whether loops within see it as their parent.
-    pub round: Option<(bool, bool)>,
+    /// The round, if it is a loop.
+    pub round: Option<Round>,
 }
 
 /// Where printing goes.
@@ -110,6 +196,8 @@ pub struct Way {
     pub frames: Vec<Frame>,
     pub facts: Vec<Fact>,
     pub route: Route,
+    /// Whether keys are taken for it that are taken on some of the ways only that became this one.
+    pub joined: bool,
 }
 
 /// What makes two ways the same from here on, but for the keys that are taken.
@@ -165,8 +253,6 @@ impl Way {
 pub struct Ways {
     list: Vec<Way>,
     index: HashMap<Identity, usize>,
-    /// Whether ways with different keys became one: what fails then for its keys need not fail.
-    pub joined: bool,
 }
 
 impl Ways {
@@ -188,11 +274,12 @@ impl Ways {
             return false;
         };
         let mut grew = false;
+        mine.joined |= way.joined;
         for (out, other) in mine.outs.iter_mut().zip(&way.outs) {
             if let (Out::Json(out), Out::Json(other)) = (out, other)
                 && !out.same_keys(other)
             {
-                self.joined = true;
+                mine.joined = true;
                 grew |= out.absorb(other);
             }
         }
@@ -200,7 +287,6 @@ impl Ways {
     }
 
     pub fn extend(&mut self, other: Self) {
-        self.joined |= other.joined;
         for way in other.list {
             self.add(way);
         }
@@ -212,6 +298,10 @@ impl Ways {
 
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Way> {
+        self.list.iter()
     }
 
     pub fn into_list(self) -> Vec<Way> {
@@ -234,6 +324,5 @@ impl Ways {
             }
             self.add(way);
         }
-        self.joined = true;
     }
 }

@@ -26,6 +26,7 @@ const FILES: Files = Files(&[
         "{\"i\": {{ item }}}{% unless forloop.last %},{% endunless %}",
     ),
     ("flat", "{\"i\": {{ item }}}"),
+    ("forever", "{% include 'forever' %}"),
     (
         "self",
         "{% if payload.x %}{% include 'self' %}{% else %}1{% endif %}",
@@ -163,6 +164,23 @@ fn verdicts() {
         ),
         ("\"{% for x in payload.l %}{{ x }}, {% endfor %}\"", P),
         ("\"{{ payload.l | join: ', ' }}\"", P),
+        (
+            "{% for x in payload.l limit: 1 %}{{ x }}{% else %}0{% endfor %}",
+            P,
+        ),
+        (
+            "{% for x in payload.l limit: 2 %}{{ x }}{% else %}0{% endfor %}",
+            C,
+        ),
+        ("{% for x in payload.l limit: 0 %}{{ x }}{% endfor %}0", P),
+        ("{% for x in payload.l limit: -1 %}[{% endfor %}0", P),
+        ("{% for x in (3..3) %}{{ x }}{% endfor %}", P),
+        ("[{% for x in (1..2) %}{{ x }},{% endfor %}1]", P),
+        ("{% for x in (1..2) %}{{ x }}{% endfor %}", N),
+        (
+            "{% for x in (1..2) offset: 1 %}{{ x }}{% else %}0{% endfor %}",
+            C,
+        ),
         // Case.
         (
             "{% case payload.s %}{% when 'a' %}1{% when 'b', 'c' %}2{% else %}3{% endcase %}",
@@ -213,6 +231,78 @@ fn verdicts() {
         ("\"{% ifchanged %}{{ payload.a }}{% endifchanged %}\"", P),
         ("{% ifchanged %}{{ payload.a }}{% endifchanged %}", C),
         ("\"a\nb\"", R),
+        // Counters and flags.
+        (
+            "[{% assign n = 0 %}{% for x in payload.l %}{% if x.on %}{% if n > 0 %},{% endif %}{{ x }}{% assign n = n | plus: 1 %}{% endif %}{% endfor %}]",
+            P,
+        ),
+        (
+            "[{% for x in payload.l %}{% if x.on %}{% assign n = n | plus: 1 %}{% if n > 1 %},{% endif %}{{ x }}{% endif %}{% endfor %}]",
+            P,
+        ),
+        (
+            "[{% assign n = 0 %}{% for x in payload.l %}{% if x.on %}{% if n > 0 %},{% endif %}{{ x }}{% assign n = n | plus: payload.k %}{% endif %}{% endfor %}]",
+            C,
+        ),
+        (
+            "[{% assign n = 3 %}{% for x in payload.l %}{% if n < 3 %},{% endif %}{{ x }}{% assign n = n | minus: 1 %}{% endfor %}]",
+            C,
+        ),
+        (
+            "[{% assign first = true %}{% for x in payload.l %}{% if x.on %}{% if first %}{% assign first = false %}{% else %},{% endif %}{{ x }}{% endif %}{% endfor %}]",
+            P,
+        ),
+        (
+            "[{% for x in payload.l %}{% assign i = forloop.index0 %}{% if i > 0 %},{% endif %}{{ x }}{% endfor %}]",
+            P,
+        ),
+        // Arrays that filters made.
+        (
+            "{% assign a = payload.a | compact %}{% assign b = payload.b | compact %}[{% for x in a %}{{ x }}{% unless forloop.last %},{% endunless %}{% endfor %}{% if a.size > 0 and b.size > 0 %},{% endif %}{% for x in b %}{{ x }}{% unless forloop.last %},{% endunless %}{% endfor %}]",
+            P,
+        ),
+        (
+            "{% assign a = payload.a | where: 'on' %}[1{% unless a == empty %},{% endunless %}{% for x in a %}{{ x }}{% unless forloop.last %},{% endunless %}{% endfor %}]",
+            P,
+        ),
+        // An object can have a member `size`.
+        (
+            "[1{% if payload.a.size > 0 %},{% endif %}{% for x in payload.a %}{{ x }}{% unless forloop.last %},{% endunless %}{% endfor %}]",
+            C,
+        ),
+        (
+            "{% assign a = payload.a | compact %}[1{% if a.size > 0 %},{% endif %}{% assign a = payload.b %}{% for x in a %}{{ x }}{% unless forloop.last %},{% endunless %}{% endfor %}]",
+            C,
+        ),
+        // Loops within loops.
+        (
+            "[{% for x in payload.l %}{% for y in (1..2) %}{{ y }}{% unless forloop.last and forloop.parentloop.last %},{% endunless %}{% endfor %}{% endfor %}]",
+            P,
+        ),
+        (
+            "[{% for x in payload.l %}{% for y in (1..2) %}{{ y }}{% unless forloop.last and forloop.parentloop.parentloop.last %},{% endunless %}{% endfor %}{% endfor %}]",
+            C,
+        ),
+        (
+            "[{% for x in payload.l %}{% for y in (1..2) %}{{ y }}{% unless forloop.last and forloop.parentloop.index == forloop.parentloop.length %},{% endunless %}{% endfor %}{% endfor %}]",
+            P,
+        ),
+        // Many optional members, each asked twice.
+        (
+            "{ {% if payload.a %}\"a\":{% if payload.a == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.b %}\"b\":{% if payload.b == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.c %}\"c\":{% if payload.c == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.d %}\"d\":{% if payload.d == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.e %}\"e\":{% if payload.e == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.f %}\"f\":{% if payload.f == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.g %}\"g\":{% if payload.g == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.h %}\"h\":{% if payload.h == 1 %}1{% else %}2{% endif %},{% endif %}{% if payload.i %}\"i\":{% if payload.i == 1 %}1{% else %}2{% endif %},{% endif %}\"z\":0}",
+            P,
+        ),
+        // Keys.
+        ("{ {{ nowhere }}: 1}", N),
+        ("{ {{ payload.a | split: ',' }}: 1}", N),
+        ("{ {{ payload.a | upcase }}: 1}", C),
+        ("{ {{ payload.a }}: 1, \"b\": }x", N),
+        (
+            "{ {% if payload.a %}{{ payload.a }}: 1{% else %}\"b\": [{% endif %}",
+            N,
+        ),
+        // Without end.
+        ("{% include 'forever' %}", N),
     ];
     let mut wrong = Vec::new();
     for (text, wanted) in table {
@@ -259,6 +349,26 @@ fn a_counter_example_comes_with_its_way() {
     assert_eq!(finding.way.first().unwrap().what, "payload.b.c is set");
     assert_eq!(
         finding.counter_example,
-        Some(serde_json::json!({"b": {"c": "x"}}))
+        Some(serde_json::json!({"b": {"c": {}}}))
     );
+}
+
+#[test]
+fn counter_examples_are_found() {
+    for text in [
+        "[1{% if payload.a %},{% endif %}{% for x in payload.l %}{{ x }}{% endfor %}]",
+        "{ {{ payload.k }}: 1}",
+        "{ {% for x in payload.l %}\"{{ x }}\": 1{% unless forloop.last %},{% endunless %}{% endfor %} }",
+        "[{% for x in payload.l %}{{ x }}{% if forloop.index < payload.l.size %},{% endif %}{% endfor %}]",
+        "{% case payload.s %}{% when 'a' %}1{% when 'b' %}{% else %}2{% endcase %}",
+        "{\"a\":1{% if payload.a == 7 %},\"a\":2{% endif %}}",
+    ] {
+        let proof = prove(text);
+        assert_eq!(proof.verdict, Verdict::CheckedAtRunTime, "{text}");
+        let mut findings = proof.findings.iter();
+        assert!(
+            findings.all(|f| f.counter_example.is_some()),
+            "{text}: {proof:?}"
+        );
+    }
 }

@@ -48,11 +48,25 @@ impl Writer {
                 self.out.push(FROM_DATA);
                 Ok(true)
             }
-            _ => {
+            State::Text(Role::Value) | State::Value(_) => {
                 self.write_value(&Value::Nil, Printed::Plain, origin)?;
                 Ok(false)
             }
+            _ => {
+                self.origin = origin;
+                Err(self.misplaced("a value"))
+            }
         }
+    }
+
+    /// Whether a key was refused since its object has it already, by the words of the error.
+    pub fn is_twice(message: &str) -> bool {
+        message.ends_with(super::TWICE)
+    }
+
+    /// Whether a key was refused.
+    pub fn is_of_key(message: &str) -> bool {
+        Self::is_twice(message) || message.starts_with(super::NO_KEY)
     }
 
     /// Whether a value that is printed here becomes a whole key.

@@ -31,6 +31,12 @@ const SHOWN_KEY: usize = 60;
 /// Up to this many keys of an object are compared one by one.
 const FEW_KEYS: usize = 16;
 
+/// How the error of a key ends that its object has already.
+const TWICE: &str = "comes twice in one object";
+
+/// How the error of a value begins that cannot be a key.
+const NO_KEY: &str = "a key cannot be";
+
 /// Something that was mended, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mended {
@@ -255,7 +261,7 @@ impl Writer {
         if known {
             let shown: String = key.chars().take(SHOWN_KEY).collect();
             let more = if shown.len() < key.len() { "…" } else { "" };
-            let fault = format!("the key \"{shown}{more}\" comes twice in one object");
+            let fault = format!("the key \"{shown}{more}\" {TWICE}");
             return Err(self.fault(fault));
         }
         keys.push(mark);

@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 
 use super::scan::is_json_number;
-use super::{DEPTH, Role, State, Writer};
+use super::{DEPTH, NO_KEY, Role, State, Writer};
 use crate::template::number::Number;
 use crate::template::sink::{Origin, Printed};
 use crate::template::syntax::Fault;
@@ -28,7 +28,7 @@ impl Writer {
             State::Key { .. } => {
                 if !matches!(value, Value::Str(_) | Value::Number(_) | Value::Bool(_)) {
                     return Err(self
-                        .fault(format!("a key cannot be {}", value.kind()))
+                        .fault(format!("{NO_KEY} {}", value.kind()))
                         .help("keys are strings, numbers or booleans"));
                 }
                 self.start_key()?;
@@ -36,7 +36,7 @@ impl Writer {
                 self.push("\"")?;
                 self.end_string(Role::Key)
             }
-            _ => Err(self.misplaced(value)),
+            _ => Err(self.misplaced(value.kind())),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use super::{Before, Container, DEPTH, Mended, REPAIRS, State, Writer};
 use crate::template::syntax::Fault;
-use crate::template::value::Value;
 
 impl Writer {
     pub(super) fn mend(&mut self, what: &'static str) {
@@ -73,12 +72,9 @@ impl Writer {
         }
     }
 
-    pub(super) fn misplaced(&self, value: &Value<'_>) -> Fault {
-        let fault = self.fault(format!(
-            "{} cannot be printed {}",
-            value.kind(),
-            self.place()
-        ));
+    /// For a value of this kind, e.g. `a string`.
+    pub(super) fn misplaced(&self, kind: &str) -> Fault {
+        let fault = self.fault(format!("{kind} cannot be printed {}", self.place()));
         match self.state {
             State::After | State::Done | State::Number(_) => fault.help(
                 "print one value at a place; to put several together, print them inside a string or join them with filters",
