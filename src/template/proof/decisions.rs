@@ -47,7 +47,7 @@ impl<'t> Follower<'t> {
                     .right
                     .as_ref()
                     .map_or(comparison.left.span, |r| comparison.left.span.to(r.1.span));
-                for (way, holds) in self.answer(way, answer, end, false) {
+                for (way, holds) in self.answer(way, answer, (end, self.text(end)), false) {
                     match (condition.rest.get(at).map(|(logic, _)| logic), holds) {
                         (None | Some(Logic::Or), true) => {
                             yes.add(way);
@@ -68,8 +68,15 @@ impl<'t> Follower<'t> {
         (self.bound(yes, span), self.bound(no, span))
     }
 
-    /// The way once for each answer that there can be.
-    pub fn answer(&self, way: Way, answer: Answer, span: Span, keep: bool) -> Vec<(Way, bool)> {
+    /// The way once for each answer that there can be; `question` is how the template puts it. `keep`: whether the answer
+    /// is remembered though it is asked once.
+    pub fn answer(
+        &self,
+        way: Way,
+        answer: Answer,
+        (span, question): (Span, &str),
+        keep: bool,
+    ) -> Vec<(Way, bool)> {
         let Open {
             fact,
             source,
@@ -79,19 +86,16 @@ impl<'t> Follower<'t> {
             Answer::Open(open) => open,
         };
         let origin = self.origin(span);
-        let text = self
-            .template
-            .files
-            .get(self.file)
-            .map_or("", |file| span.of(&file.source.text));
         [true, false]
             .into_iter()
             .map(|holds| {
                 let mut way = way.clone();
                 let is = holds != negated;
                 let mut hint = None;
-                let mut what =
-                    format!("`{text}` {}", if holds { "holds" } else { "does not hold" });
+                let mut what = format!(
+                    "`{question}` {}",
+                    if holds { "holds" } else { "does not hold" }
+                );
                 if let Some(fact) = &fact {
                     hint = source.clone().and_then(|source| match &fact.question {
                         Question::Truthy => Some(Hint::Set(source, is)),
@@ -99,7 +103,7 @@ impl<'t> Follower<'t> {
                         _ => None,
                     });
                     if fact.question == Question::Truthy {
-                        what = format!("{text} is {}", if is { "set" } else { "not set" });
+                        what = format!("{question} is {}", if is { "set" } else { "not set" });
                     }
                     if keep || self.survey.asked_again(&fact.subject) {
                         way.learn(Fact {
@@ -161,9 +165,10 @@ impl<'t> Follower<'t> {
         ways: Ways,
     ) -> (Ways, Ways) {
         let (mut yes, mut no) = (Ways::default(), Ways::default());
+        let question = format!("{} == {}", self.text(subject.span), self.text(value.span));
         for way in ways.into_list() {
             let answer = ask::equal(&way, &self.survey.counters, subject, value);
-            for (way, holds) in self.answer(way, answer, value.span, true) {
+            for (way, holds) in self.answer(way, answer, (value.span, &question), true) {
                 if holds {
                     yes.add(way);
                 } else {

@@ -134,6 +134,12 @@ pub fn follow(template: &Compiled) -> Found {
 }
 
 impl<'t> Follower<'t> {
+    /// The template's text there.
+    pub fn text(&self, span: Span) -> &'t str {
+        let file = self.template.files.get(self.file);
+        file.map_or("", |file| span.of(&file.source.text))
+    }
+
     pub fn origin(&self, span: Span) -> Origin {
         Origin {
             file: self.file,
@@ -366,8 +372,7 @@ impl<'t> Follower<'t> {
     /// Prints literal text.
     fn literal(&mut self, ways: Ways, span: Span) -> Ways {
         let origin = self.origin(span);
-        let file = self.template.files.get(self.file);
-        let text = file.map_or("", |file| span.of(&file.source.text));
+        let text = self.text(span);
         self.spend(text.len().saturating_mul(ways.len()), span);
         self.write(ways, |_, _, writer| writer.write_literal(text, origin))
     }

@@ -91,7 +91,7 @@ impl<'t> Follower<'t> {
             let source = ask::source(&way, &over.collection);
             let open = matches!(answer, Answer::Open(_));
             let span = over.collection.span;
-            for (mut way, holds) in self.answer(way, answer, span, false) {
+            for (mut way, holds) in self.answer(way, answer, (span, ""), false) {
                 if open && let Some(step) = way.route.take() {
                     // Said in words of its own.
                     way.route = step.before.clone();
