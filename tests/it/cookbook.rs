@@ -192,6 +192,28 @@ fn the_lists_of_the_guide_are_whole() {
 }
 
 #[test]
+fn the_guide_says_which_filters_fail_and_on_what() {
+    let mut failing: Vec<(String, Vec<String>)> = Vec::new();
+    for filter in filters::names().filter_map(filters::find) {
+        let what = match filter.fails {
+            filters::Fails::Never => continue,
+            filters::Fails::Input(what) | filters::Fails::Argument(what) => what.to_owned(),
+            filters::Fails::Property(what) => format!("{what}, if a property is named"),
+        };
+        let name = format!("`{}`", filter.name);
+        match failing.iter_mut().find(|(known, _)| *known == what) {
+            Some((_, names)) => names.push(name),
+            None => failing.push((what, vec![name])),
+        }
+    }
+    let mut table = String::from("| filters | fail on |\n|---|---|\n");
+    for (what, names) in failing {
+        writeln!(table, "| {} | {what} |", names.join(", ")).unwrap();
+    }
+    assert!(GUIDE.contains(&table), "the guide lacks\n{table}");
+}
+
+#[test]
 fn the_limits_of_the_guide_are_those_of_the_code() {
     let rows: &[(&str, u64)] = &[
         ("bytes of one template", syntax::TEMPLATE_BYTES as u64),

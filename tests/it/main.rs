@@ -17,6 +17,7 @@ mod cookbook;
 mod crashes;
 mod delivery;
 mod delivery_rules;
+mod filters;
 mod hostile;
 mod lifecycle;
 mod liquid_suite;

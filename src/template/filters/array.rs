@@ -56,9 +56,10 @@ pub fn join<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> F
     Ok(Value::text(out.finish()))
 }
 
-/// `{{ items | concat: others }}`: both arrays in one.
+/// `{{ items | concat: others }}`: both arrays in one. Arrays within the input are flattened, those within the argument
+/// stay, as in Liquid.
 pub fn concat<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
-    let Some(other @ Value::Array(_)) = args.get(0) else {
+    let Some(Value::Array(others)) = args.get(0) else {
         let kind = args.get(0).map_or("nil", Value::kind);
         return Err(FilterError::new(format!(
             "an array is needed here, not {kind}"
@@ -68,7 +69,10 @@ pub fn concat<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) ->
     for item in give::items(input, cx)? {
         list.push(item)?;
     }
-    list.flatten(other.clone())?;
+    cx.spend_items(others.len())?;
+    for item in others.iter() {
+        list.push(item)?;
+    }
     Ok(list.finish())
 }
 
@@ -265,7 +269,7 @@ mod tests {
                 "concat",
                 r#"["a", ["b"]]"#,
                 r#"[["c", ["d"]]]"#,
-                r#"["a","b","c","d"]"#,
+                r#"["a","b","c",["d"]]"#,
             ),
             ("concat", "null", "[[1]]", "[1]"),
             (

@@ -1,14 +1,16 @@
 //! Encodings that `liquid-lib` lacks or does otherwise than the Liquid documentation says.
 
+use std::borrow::Cow;
+
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD, URL_SAFE};
 
 use super::{Arguments, FilterContext, FilterError, FilterResult, give};
 use crate::template::value::Value;
 
-/// URL-safe text comes with and without padding.
-const URL_SAFE_LAX: GeneralPurpose = GeneralPurpose::new(
-    &base64::alphabet::URL_SAFE,
+/// What is read as URL-safe comes with and without padding.
+const STANDARD_LAX: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
@@ -27,7 +29,7 @@ pub fn base64_decode<'a>(
     _: &Arguments<'a>,
     cx: &FilterContext,
 ) -> FilterResult<'a> {
-    decode(&STANDARD, &input, cx)
+    decode(&STANDARD, &input, cx, |text| text)
 }
 
 /// `{{ text | base64_url_safe_encode }}`, RFC 4648 section 5, with padding.
@@ -39,13 +41,18 @@ pub fn base64_url_safe_encode<'a>(
     encode(&URL_SAFE, &input, cx)
 }
 
-/// `{{ text | base64_url_safe_decode }}`; the bytes have to be UTF-8.
+/// `{{ text | base64_url_safe_decode }}`; the bytes have to be UTF-8. The other alphabet is read, too, as in Liquid.
 pub fn base64_url_safe_decode<'a>(
     input: Value<'a>,
     _: &Arguments<'a>,
     cx: &FilterContext,
 ) -> FilterResult<'a> {
-    decode(&URL_SAFE_LAX, &input, cx)
+    decode(&STANDARD_LAX, &input, cx, |text| {
+        match text.contains(['-', '_']) {
+            true => Cow::Owned(text.replace('-', "+").replace('_', "/")),
+            false => text,
+        }
+    })
 }
 
 /// `{{ text | escape_once }}`: escapes for HTML and leaves alone what is an entity already.
@@ -121,17 +128,19 @@ fn encode<'a>(
     Ok(Value::text(engine.encode(text.as_bytes())))
 }
 
+/// `respell` turns what is read into the alphabet of the engine.
 fn decode<'a>(
     engine: &impl base64::Engine,
     input: &Value<'a>,
     cx: &FilterContext,
+    respell: fn(Cow<'_, str>) -> Cow<'_, str>,
 ) -> FilterResult<'a> {
     let text = give::text(input, cx)?;
     if text.len() / 4 * 3 > cx.value_bytes {
         return Err(FilterError::too_long(cx));
     }
     let bytes = engine
-        .decode(text.as_bytes())
+        .decode(respell(text).as_bytes())
         .map_err(|error| FilterError::new(format!("not base64: {error}")))?;
     String::from_utf8(bytes)
         .map(Value::text)

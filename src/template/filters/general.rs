@@ -44,7 +44,7 @@ pub fn size<'a>(input: Value<'a>, _: &Arguments<'a>, _: &FilterContext) -> Filte
 pub fn slice<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
     let offset = give::integer(args.get(0).unwrap_or(&Value::Nil))?;
     let length = match args.get(1) {
-        None | Some(Value::Nil) => 1,
+        None | Some(Value::Nil | Value::Bool(false)) => 1,
         Some(length) => give::integer(length)?,
     };
     match input {

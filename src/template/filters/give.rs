@@ -38,7 +38,7 @@ pub fn number<'v>(value: &'v Value<'_>) -> Number<'v> {
     }
 }
 
-/// A count or a position: a whole number or a string that is one, clamped to what fits.
+/// A count or a position: a whole number or a string that is one (a plus sign may stand in front), clamped to what fits.
 pub fn integer(value: &Value<'_>) -> Result<i64, FilterError> {
     let wrong = || {
         FilterError::new(format!(
@@ -48,10 +48,14 @@ pub fn integer(value: &Value<'_>) -> Result<i64, FilterError> {
     };
     match value {
         Value::Number(number) if number.is_integer() => Ok(clamp(number)),
-        Value::Str(text) => match Number::parse_literal(text.trim()) {
-            Some(number) if number.is_integer() => Ok(clamp(&number)),
-            _ => Err(wrong()),
-        },
+        Value::Str(text) => {
+            let text = text.trim();
+            let unsigned = text.strip_prefix('+').filter(|rest| !rest.starts_with('-'));
+            match Number::parse_literal(unsigned.unwrap_or(text)) {
+                Some(number) if number.is_integer() => Ok(clamp(&number)),
+                _ => Err(wrong()),
+            }
+        }
         _ => Err(wrong()),
     }
 }

@@ -41,7 +41,8 @@ pub fn truncate<'a>(
     Ok(Value::text(out.finish()))
 }
 
-/// `{{ text | truncatewords: 3 }}`: at most so many words.
+/// `{{ text | truncatewords: 3 }}`: at most so many words. White space behind the last of them counts as more text, as in
+/// Liquid.
 /// Our own: `liquid-lib` splits at single blanks only and keeps the blanks.
 pub fn truncatewords<'a>(
     input: Value<'a>,
@@ -63,7 +64,10 @@ pub fn truncatewords<'a>(
         Some(ellipsis) => give::text(ellipsis, cx)?,
     };
     let text = give::text(&input, cx)?;
-    if words(&text).nth(most).is_none() {
+    let Some(last) = words(&text).nth(most - 1) else {
+        return Ok(unchanged(input));
+    };
+    if text.ends_with(last) && words(&text).nth(most).is_none() {
         return Ok(unchanged(input));
     }
     let mut out = give::Bounded::new(cx);
@@ -153,18 +157,22 @@ fn pieces<'t: 'p, 'p>(text: &'t str, pattern: &'p str) -> Box<dyn Iterator<Item 
             rest.split_at(c.len_utf8()).0
         })),
         _ => {
-            let mut end = text;
-            while let Some(shorter) = end.strip_suffix(pattern) {
-                end = shorter;
+            // How far the last piece with something in it reaches; found from the start, since occurrences may overlap.
+            let mut pieces = 0;
+            for (index, piece) in text.split(pattern).enumerate() {
+                if !piece.is_empty() {
+                    pieces = index + 1;
+                }
             }
-            Box::new(end.split(pattern).filter(move |_| !end.is_empty()))
+            Box::new(text.split(pattern).take(pieces))
         }
     }
 }
 
-/// Words between ASCII white space.
+/// Words between what Ruby takes for white space: that of ASCII, the vertical tab among it.
 fn words(text: &str) -> impl Iterator<Item = &str> {
-    text.split_ascii_whitespace()
+    text.split(|c: char| c.is_ascii_whitespace() || c == '\u{b}')
+        .filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]
@@ -216,6 +224,9 @@ mod tests {
                 "[null]",
                 "error: a whole number is needed here",
             ),
+            ("truncatewords", "\"one two \"", "[2]", "\"one two...\""),
+            ("truncatewords", "\"one two \"", "[3]", "\"one two \""),
+            ("truncatewords", "\" two two\"", "[2]", "\" two two\""),
             (
                 "truncatewords",
                 "\"    one    two three    four  \"",
@@ -300,6 +311,9 @@ mod tests {
             ("split", "\",a\"", "[\",\"]", "[\"\",\"a\"]"),
             ("split", "\",\"", "[\",\"]", "[]"),
             ("split", "\"\"", "[\",\"]", "[]"),
+            ("split", "\"aaa\"", "[\"aa\"]", "[\"\",\"a\"]"),
+            ("split", "\"aaaa\"", "[\"aa\"]", "[]"),
+            ("split", "\"a\\u000bb\"", "[\" \"]", "[\"a\",\"b\"]"),
             ("split", "\"abc\"", "[\",\"]", "[\"abc\"]"),
             ("split", "\" a  b\\nc \"", "[\" \"]", "[\"a\",\"b\",\"c\"]"),
             ("split", "\"häß\"", "[null]", "[\"h\",\"ä\",\"ß\"]"),

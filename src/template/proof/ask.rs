@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::state::{Fact, Frame, Known, Question, Round, Source, Way};
 use crate::template::filters::Yields;
 use crate::template::syntax::expression::{
-    Comparison, Expression, ExpressionKind, Filtered, Operator, Path, Root, Step,
+    Comparison, Expression, ExpressionKind, FilterCall, Filtered, Operator, Path, Root, Step,
 };
 
 /// A condition that depends on the payload.
@@ -161,10 +161,28 @@ fn loop_member<'p>(way: &Way, path: &'p Path) -> Option<(Round, &'p str)> {
     None
 }
 
+/// What is known of what is printed: a final `json` changes nothing where values and keys stand.
+pub fn printed(way: &Way, counters: &HashSet<String>, filtered: &Filtered) -> Known {
+    let calls = match filtered.filters.as_slice() {
+        [calls @ .., last] if last.filter.name == "json" => calls,
+        calls => calls,
+    };
+    through(way, counters, &filtered.input, calls)
+}
+
 /// What is known of an expression after its filters.
 pub fn filtered(way: &Way, counters: &HashSet<String>, filtered: &Filtered) -> Known {
-    let input = value(way, counters, &filtered.input);
-    filtered.filters.iter().fold(input, |input, call| {
+    through(way, counters, &filtered.input, &filtered.filters)
+}
+
+fn through(
+    way: &Way,
+    counters: &HashSet<String>,
+    input: &Expression,
+    calls: &[FilterCall],
+) -> Known {
+    let input = value(way, counters, input);
+    calls.iter().fold(input, |input, call| {
         let argument = call.positional.first();
         let argument = argument.map(|argument| value(way, counters, argument));
         match (call.filter.yields, call.filter.name) {

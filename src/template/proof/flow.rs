@@ -382,7 +382,7 @@ impl<'t> Follower<'t> {
         let origin = self.origin(span);
         self.write(ways, |follower, way, writer| {
             let counters = &follower.survey.counters;
-            let known = value.map_or(Known::Nothing, |value| ask::filtered(way, counters, value));
+            let known = value.map_or(Known::Nothing, |value| ask::printed(way, counters, value));
             let in_key = writer.key_is_due();
             let refused = match known {
                 Known::Nil if in_key => Some(Value::Nil),

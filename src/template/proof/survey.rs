@@ -5,22 +5,15 @@ use std::collections::{HashMap, HashSet};
 
 use super::ask;
 use crate::template::Compiled;
+use crate::template::filters::{Arguments, Fails};
+use crate::template::number::Number;
 use crate::template::sink::Origin;
 use crate::template::syntax::Span;
 use crate::template::syntax::expression::{
-    Comparison, Condition, Expression, ExpressionKind, Filtered, Operator, Path, Root,
+    Comparison, Condition, Expression, ExpressionKind, FilterCall, Filtered, Operator, Path, Root,
 };
 use crate::template::syntax::tree::{Block, Call, Node, NodeKind, Offset, Over};
-
-/// Filters that can fail on some input.
-const FAILING: [&str; 6] = [
-    "divided_by",
-    "modulo",
-    "round",
-    "slice",
-    "base64_decode",
-    "base64_url_safe_decode",
-];
+use crate::template::value::Value;
 
 /// How a subject is asked about.
 #[derive(Debug, Default, Clone, Copy)]
@@ -199,12 +192,45 @@ impl Survey {
 
     fn filters(&mut self, value: &Filtered) {
         for call in &value.filters {
-            if FAILING.contains(&call.filter.name) {
-                let what = format!("`{}` can fail", call.filter.name);
-                self.note(call.span, what);
-            }
+            let on = match call.filter.fails {
+                Fails::Never => continue,
+                Fails::Property(_) if call.positional.is_empty() => continue,
+                Fails::Argument(_)
+                    if literals(call).is_some_and(|a| call.filter.works_with(&a)) =>
+                {
+                    continue;
+                }
+                Fails::Input(on) | Fails::Argument(on) | Fails::Property(on) => on,
+            };
+            let what = format!("`{}` fails on {on}", call.filter.name);
+            self.note(call.span, what);
         }
     }
+}
+
+/// The arguments of a call, if all are literals.
+fn literals(call: &FilterCall) -> Option<Arguments<'_>> {
+    let positional = call.positional.iter().map(literal);
+    let named = call.named.iter();
+    Some(Arguments {
+        positional: positional.collect::<Option<_>>()?,
+        named: named
+            .map(|(name, argument)| Some((name.as_str(), literal(argument)?)))
+            .collect::<Option<_>>()?,
+    })
+}
+
+fn literal(expression: &Expression) -> Option<Value<'_>> {
+    Some(match &expression.kind {
+        ExpressionKind::Nil => Value::Nil,
+        ExpressionKind::Bool(b) => Value::Bool(*b),
+        ExpressionKind::Int(int) => Value::int(*int),
+        ExpressionKind::Number(text) => Value::Number(Number::Text(text)),
+        ExpressionKind::Str(text) => Value::from(text.as_str()),
+        ExpressionKind::Empty => Value::Empty,
+        ExpressionKind::Blank => Value::Blank,
+        ExpressionKind::Range(_) | ExpressionKind::Path(_) => return None,
+    })
 }
 
 /// Whether a payload can decide what this is: it is neither a literal nor a member of `forloop`.

@@ -372,3 +372,48 @@ fn counter_examples_are_found() {
         );
     }
 }
+
+#[test]
+fn what_can_fail_besides_the_writer_is_noted() {
+    let none: &[&str] = &[];
+    let table: &[(&str, &[&str])] = &[
+        ("{{ payload.a | upcase | round: 2 | truncate: 20 }}", none),
+        (
+            "{{ payload.a | divided_by: payload.b }}",
+            &["1:16: `divided_by` fails on a divisor of 0"],
+        ),
+        ("{{ payload.a | divided_by: 2 }}", none),
+        (
+            "{{ payload.a | divided_by: 0 }}",
+            &["1:16: `divided_by` fails on a divisor of 0"],
+        ),
+        ("{{ payload.l | compact | uniq }}", none),
+        (
+            "{{ payload.l | uniq: 'id' }}",
+            &["1:16: `uniq` fails on a number among the items"],
+        ),
+        (
+            "{% if payload.n > 3 %}1{% else %}2{% endif %}",
+            &["1:7: fails where text meets a number"],
+        ),
+        (
+            "[{% for x in payload.l %}{% if forloop.index > 1 %},{% endif %}1{% endfor %}]",
+            none,
+        ),
+        (
+            "[{% for x in (1..payload.n) limit: payload.m %}{% if forloop.index > 1 %},{% endif %}1{% endfor %}]",
+            &[
+                "1:14: fails where a bound is an array or object, or the range is too long",
+                "1:36: fails where it is no whole number",
+            ],
+        ),
+    ];
+    for (text, wanted) in table {
+        let noted: Vec<String> = prove(text)
+            .may_fail
+            .iter()
+            .map(|remark| format!("{}:{}: {}", remark.line, remark.column, remark.what))
+            .collect();
+        assert_eq!(noted, *wanted, "{text}");
+    }
+}
