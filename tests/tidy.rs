@@ -127,6 +127,18 @@ fn every_source_begins_with_its_purpose() {
 }
 
 #[test]
+fn a_render_keeps_its_state_in_itself() {
+    let templates = sources(&root().join("src/template"));
+    assert!(!templates.is_empty());
+    for path in templates {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in ["thread_local!", "LocalKey", "static mut "] {
+            assert!(!text.contains(word), "{} has {word}", path.display());
+        }
+    }
+}
+
+#[test]
 fn nothing_names_the_machine_it_was_written_on() {
     let mut files = sources(&root().join("src"));
     files.extend(sources(&root().join("tests")));

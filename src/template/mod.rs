@@ -31,6 +31,7 @@ use sink::Origin;
 pub use syntax::Cause;
 use syntax::tree::Block;
 use syntax::{Calls, Fault, Site, Source, Span};
+use writer::Mended;
 
 /// Where `include` and `render` find other templates.
 pub trait Partials {
@@ -184,15 +185,26 @@ impl Template {
         scene: &Scene<'_>,
         limits: RenderLimits,
     ) -> Result<Rendered, TemplateError> {
-        let (body, mended) = render::json(&self.compiled, scene, limits.output_bytes)?;
-        let repairs = mended
-            .into_iter()
-            .map(|mended| self.compiled.remark(mended.what, mended.origin))
-            .collect();
-        Ok(Rendered {
+        render::json(&self.compiled, scene, limits.output_bytes)
+            .map(|printed| self.rendered(printed))
+    }
+
+    /// Renders to one JSON value if that takes little work: some milliseconds at worst. `None` if it takes more or fails;
+    /// [`Template::render`] tells which.
+    #[must_use]
+    pub fn render_briefly(&self, scene: &Scene<'_>, limits: RenderLimits) -> Option<Rendered> {
+        let printed = render::json_briefly(&self.compiled, scene, limits.output_bytes).ok()?;
+        Some(self.rendered(printed))
+    }
+
+    fn rendered(&self, (body, mended): (String, Vec<Mended>)) -> Rendered {
+        let remarks = mended.into_iter();
+        Rendered {
             body: body.into_bytes(),
-            repairs,
-        })
+            repairs: remarks
+                .map(|mended| self.compiled.remark(mended.what, mended.origin))
+                .collect(),
+        }
     }
 
     /// Renders as plain Liquid: text, over any globals. "Now" is the time of the call.

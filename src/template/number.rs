@@ -136,6 +136,15 @@ impl<'a> Number<'a> {
         }
     }
 
+    /// About how many digits it has when written without exponent, up to what can be calculated with.
+    #[must_use]
+    pub fn written_out(&self) -> u64 {
+        let exponent = self.with_parts(|parts| parts.exponent.unwrap_or(0).unsigned_abs());
+        let zeros = u64::try_from(exponent).unwrap_or(u64::MAX);
+        let most = arithmetic::MAX_DIGITS as u64;
+        self.text_bytes().saturating_add(zeros.min(most))
+    }
+
     /// The same number, tied to nothing.
     #[must_use]
     pub fn into_owned(self) -> Number<'static> {

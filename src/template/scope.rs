@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde_json::Value as Json;
 
-use super::value::Value;
+use super::value::{Text, Value};
 use super::{Scene, limits};
 
 /// What a template finds at the root.
@@ -28,6 +28,8 @@ pub struct Scope<'a> {
     frames: Vec<Frame<'a>>,
     /// The first frame that is visible: those below belong to callers of `render`.
     base: usize,
+    /// How many names all frames have.
+    names: usize,
     locals: Locals<'a>,
 }
 
@@ -37,7 +39,7 @@ struct Locals<'a> {
     variables: HashMap<&'a str, Value<'a>>,
     counters: HashMap<&'a str, i64>,
     cycles: HashMap<String, usize>,
-    offsets: HashMap<&'a str, usize>,
+    offsets: HashMap<&'a str, i64>,
     changed: Option<String>,
 }
 
@@ -80,6 +82,7 @@ impl<'a> Scope<'a> {
             headers: OnceCell::new(),
             frames: Vec::new(),
             base: 0,
+            names: 0,
             locals: Locals::default(),
         }
     }
@@ -150,11 +153,11 @@ impl<'a> Scope<'a> {
         let fields = [
             "name", "length", "index", "index0", "rindex", "rindex0", "first", "last",
         ];
-        let mut members: Vec<(Cow<'a, str>, Value<'a>)> = fields
+        let mut members: Vec<(Text<'a>, Value<'a>)> = fields
             .into_iter()
-            .map(|field| (Cow::Borrowed(field), forloop.member(field)))
+            .map(|field| (Text::Borrowed(field), forloop.member(field)))
             .collect();
-        members.push((Cow::Borrowed("parentloop"), self.parent_object(frame)));
+        members.push((Text::Borrowed("parentloop"), self.parent_object(frame)));
         Value::object(members)
     }
 
@@ -175,6 +178,12 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// How many names a look-up goes through, at most, before it comes to variables.
+    #[must_use]
+    pub fn framed_names(&self) -> u64 {
+        self.names as u64
+    }
+
     /// Sets a variable of the template.
     pub fn assign(&mut self, name: &'a str, value: Value<'a>) {
         self.locals.variables.insert(name, value);
@@ -182,12 +191,14 @@ impl<'a> Scope<'a> {
 
     /// A new innermost frame.
     pub fn push(&mut self, frame: Frame<'a>) {
+        self.names += frame.names.len();
         self.frames.push(frame);
     }
 
     /// Ends the innermost frame.
     pub fn pop(&mut self) {
-        self.frames.pop();
+        let popped = self.frames.pop();
+        self.names -= popped.map_or(0, |frame| frame.names.len());
     }
 
     /// The innermost frame.
@@ -210,9 +221,15 @@ impl<'a> Scope<'a> {
         self.locals = hidden.locals;
     }
 
-    /// The counter's value before it is changed by `by`, for `increment`; after it, for `decrement`.
+    /// The counter's value before it is changed by `by`, for `increment`; after it, for `decrement`. In plain Liquid it
+    /// starts from the global of its name, if that is a whole number.
     pub fn count(&mut self, name: &'a str, by: i64) -> i64 {
-        let counter = self.locals.counters.entry(name).or_insert(0);
+        let global = match self.roots {
+            Roots::Globals(globals) => globals.get(name).and_then(Json::as_i64),
+            Roots::Scene(_) => None,
+        };
+        let counter = self.locals.counters.entry(name);
+        let counter = counter.or_insert(global.unwrap_or(0));
         let before = *counter;
         *counter = counter.saturating_add(by);
         if by > 0 { before } else { *counter }
@@ -237,12 +254,12 @@ impl<'a> Scope<'a> {
 
     /// Where the last loop of this name ended.
     #[must_use]
-    pub fn offset(&self, name: &str) -> usize {
+    pub fn offset(&self, name: &str) -> i64 {
         self.locals.offsets.get(name).copied().unwrap_or(0)
     }
 
     /// Remembers where a loop of this name ends.
-    pub fn set_offset(&mut self, name: &'a str, end: usize) {
+    pub fn set_offset(&mut self, name: &'a str, end: i64) {
         self.locals.offsets.insert(name, end);
     }
 
@@ -287,25 +304,34 @@ fn event<'a>(scene: &Scene<'a>) -> Value<'a> {
     Value::object(
         members
             .into_iter()
-            .map(|(name, value)| (Cow::Borrowed(name), value))
+            .map(|(name, value)| (Text::Borrowed(name), value))
             .collect(),
     )
 }
 
 /// The headers in their order; the values of one that comes several times are joined by commas, as HTTP reads them.
 fn headers<'a>(scene: &Scene<'a>) -> Value<'a> {
-    let mut members: Vec<(Cow<'a, str>, Value<'a>)> = Vec::new();
+    let mut members: Vec<(&'a str, Cow<'a, str>)> = Vec::new();
     let mut known: HashMap<&str, usize> = HashMap::new();
     for (name, value) in scene.headers {
         let at = *known.entry(name).or_insert(members.len());
         match members.get_mut(at) {
-            Some((_, Value::Str(text))) => {
+            Some((_, text)) => {
                 let text = text.to_mut();
                 text.push_str(", ");
                 text.push_str(value);
             }
-            _ => members.push((Cow::Borrowed(name), Value::from(value.as_str()))),
+            None => members.push((name, Cow::Borrowed(value))),
         }
     }
-    Value::object(members)
+    let text = |value| match value {
+        Cow::Borrowed(text) => Value::from(text),
+        Cow::Owned(text) => Value::text(text),
+    };
+    Value::object(
+        members
+            .into_iter()
+            .map(|(name, value)| (Text::Borrowed(name), text(value)))
+            .collect(),
+    )
 }

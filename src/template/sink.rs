@@ -29,6 +29,8 @@ pub trait Sink<'a> {
     fn literal(&mut self, text: &'a str, origin: Origin) -> Result<(), Fault>;
     /// A value.
     fn value(&mut self, value: &Value<'a>, printed: Printed, origin: Origin) -> Result<(), Fault>;
+    /// How many bytes it holds.
+    fn held(&self) -> usize;
 }
 
 /// Plain text, of bounded length.
@@ -92,6 +94,10 @@ impl<'a> Sink<'a> for TextSink {
         };
         written.map_err(|_| self.full(origin.span))
     }
+
+    fn held(&self) -> usize {
+        self.used
+    }
 }
 
 /// Keeps what is printed, to be printed again: `ifchanged` looks at it first.
@@ -146,5 +152,9 @@ impl<'a> Sink<'a> for Recorder<'a> {
     fn value(&mut self, value: &Value<'a>, printed: Printed, origin: Origin) -> Result<(), Fault> {
         let piece = Recorded::Value(value.clone(), printed, origin);
         self.keep(piece, origin.span)
+    }
+
+    fn held(&self) -> usize {
+        self.pieces.len() * size_of::<Recorded<'_>>()
     }
 }

@@ -1,7 +1,6 @@
 //! Values during a render: borrowed from the scene and the template wherever they can be, never
 //! deep-copied, in document order, numbers with their exact text.
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::rc::Rc;
 
@@ -12,13 +11,14 @@ use super::number::Number;
 
 mod list;
 mod print;
+mod text;
 
 use list::position;
 pub use list::{Array, Object, Sequence, range_len};
 pub use print::{write_json_escaped, write_json_string};
+pub use text::Text;
 
-/// A value during a render. `'a` is the life of the scene and of the template. Clones are cheap but for
-/// text that was made.
+/// A value during a render. `'a` is the life of the scene and of the template. Clones are cheap.
 #[derive(Debug, Clone)]
 pub enum Value<'a> {
     /// `nil`, and what a missing path yields.
@@ -32,7 +32,7 @@ pub enum Value<'a> {
     /// A number, exact.
     Number(Number<'a>),
     /// Text.
-    Str(Cow<'a, str>),
+    Str(Text<'a>),
     /// A lazy range of integers, both ends included.
     Range(i64, i64),
     /// An array.
@@ -47,7 +47,7 @@ impl<'a> From<&'a Json> for Value<'a> {
             Json::Null => Self::Nil,
             Json::Bool(b) => Self::Bool(*b),
             Json::Number(n) => Self::Number(Number::from_json(n)),
-            Json::String(s) => Self::Str(Cow::Borrowed(s)),
+            Json::String(s) => Self::Str(Text::Borrowed(s)),
             Json::Array(items) => Self::Array(Array::Json(items)),
             Json::Object(members) => Self::Object(Object::Json(members)),
         }
@@ -56,7 +56,7 @@ impl<'a> From<&'a Json> for Value<'a> {
 
 impl<'a> From<&'a str> for Value<'a> {
     fn from(text: &'a str) -> Self {
-        Self::Str(Cow::Borrowed(text))
+        Self::Str(Text::Borrowed(text))
     }
 }
 
@@ -70,18 +70,21 @@ impl<'a> Value<'a> {
     /// Text that was made.
     #[must_use]
     pub fn text(text: String) -> Self {
-        Self::Str(Cow::Owned(text))
+        Self::Str(Text::from(text))
     }
 
     /// An array that was made.
     #[must_use]
-    pub fn array(items: Vec<Self>) -> Self {
+    pub fn array(mut items: Vec<Self>) -> Self {
+        // It may be kept: room that is not used is given back.
+        items.shrink_to_fit();
         Self::Array(Array::Made(Rc::new(items)))
     }
 
     /// An object that was made.
     #[must_use]
-    pub fn object(members: Vec<(Cow<'a, str>, Self)>) -> Self {
+    pub fn object(mut members: Vec<(Text<'a>, Self)>) -> Self {
+        members.shrink_to_fit();
         Self::Object(Object::Made(Rc::new(members)))
     }
 
@@ -100,7 +103,7 @@ impl<'a> Value<'a> {
             Json::Object(members) => Self::object(
                 members
                     .into_iter()
-                    .map(|(key, value)| (Cow::Owned(key), Self::from_owned(value)))
+                    .map(|(key, value)| (Text::from(key), Self::from_owned(value)))
                     .collect(),
             ),
         }
@@ -188,7 +191,7 @@ impl<'a> Value<'a> {
             }
             (Self::Str(a), Self::Str(b)) => {
                 spend(a.len().min(b.len()) as u64)?;
-                a == b
+                **a == **b
             }
             (Self::Range(a, b), Self::Range(c, d)) => (a, b) == (c, d),
             (Self::Array(a), Self::Array(b)) => {
@@ -236,7 +239,7 @@ impl<'a> Value<'a> {
     pub fn liquid_cmp(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Number(a), Self::Number(b)) => a.partial_cmp(b),
-            (Self::Str(a), Self::Str(b)) => Some(a.cmp(b)),
+            (Self::Str(a), Self::Str(b)) => Some(str::cmp(a, b)),
             _ => None,
         }
     }
@@ -265,12 +268,10 @@ impl<'a> Value<'a> {
             (Self::Object(members), Value::Number(_) | Value::Bool(_)) => {
                 members.get(&key.to_text())
             }
-            (Self::Array(items), Value::Number(n)) => n
-                .to_i64()
+            (Self::Array(items), Value::Number(n)) => whole(n)
                 .and_then(|index| position(index, items.len()))
                 .and_then(|index| items.get(index)),
-            (Self::Range(first, last), Value::Number(n)) => n
-                .to_i64()
+            (Self::Range(first, last), Value::Number(n)) => whole(n)
                 .and_then(|index| position(index, range_len(*first, *last)))
                 .and_then(|index| first.checked_add_unsigned(index as u64))
                 .map(Self::int),
@@ -332,6 +333,13 @@ impl<'a> Value<'a> {
             _ => Sequence::Array(Array::Json(&[])),
         }
     }
+}
+
+/// The number as an index, if it has no fraction.
+fn whole(number: &Number<'_>) -> Option<i64> {
+    number
+        .to_i64()
+        .filter(|whole| Number::Int(*whole) == *number)
 }
 
 #[cfg(test)]

@@ -231,9 +231,14 @@ fn the_limits_of_the_guide_are_those_of_the_code() {
             syntax::NESTING as u64,
         ),
         ("words of one tag", syntax::TOKENS as u64),
+        ("bytes of one name", syntax::NAME_BYTES as u64),
         ("filters on one value", syntax::FILTERS as u64),
         ("steps of one render", limits::STEPS),
         ("bytes read and made in one render", limits::BYTES),
+        (
+            "bytes of text and arrays made in one render",
+            limits::MADE_BYTES,
+        ),
         ("numbers of one range", limits::RANGE as u64),
         (
             "bytes of one captured or filtered text",

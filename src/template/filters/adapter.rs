@@ -21,6 +21,12 @@ use liquid_lib::stdlib;
 use super::{Arguments, FilterContext, FilterError, FilterResult, give};
 use crate::template::value::Value;
 
+/// What a call is counted as besides its text, in bytes: the crate's interfaces take their time.
+const CALL_BYTES: u64 = 128;
+
+/// What a place where a pattern fits is counted as, in bytes.
+const MATCH_BYTES: u64 = 64;
+
 /// Most positional arguments that a served filter takes.
 const ARGUMENTS: [&str; 2] = ["first", "second"];
 
@@ -70,13 +76,13 @@ pub static STRIP: Served = Served::new(|| Chain::new(&[&stdlib::Strip], 0, texts
 pub static LSTRIP: Served = Served::new(|| Chain::new(&[&stdlib::Lstrip], 0, texts));
 pub static RSTRIP: Served = Served::new(|| Chain::new(&[&stdlib::Rstrip], 0, texts));
 pub static STRIP_NEWLINES: Served = Served::new(|| Chain::new(&[&stdlib::StripNewlines], 0, texts));
-pub static STRIP_HTML: Served = Served::new(|| Chain::new(&[&stdlib::StripHtml], 0, texts));
-pub static ESCAPE: Served = Served::new(|| Chain::new(&[&stdlib::Escape], 0, texts));
+pub static STRIP_HTML: Served = Served::new(|| Chain::new(&[&stdlib::StripHtml], 0, with_tags));
+pub static ESCAPE: Served = Served::new(|| Chain::new(&[&stdlib::Escape], 0, with_entities));
 pub static URL_DECODE: Served = Served::new(|| Chain::new(&[&stdlib::UrlDecode], 0, texts));
 /// The documentation encodes a blank as `+` and leaves `~`, which is unreserved, alone.
 pub static URL_ENCODE: Served = Served::new(|| Chain {
     finish: |text| text.replace("%20", "+").replace("%7E", "~"),
-    ..Chain::new(&[&stdlib::UrlEncode], 0, texts)
+    ..Chain::new(&[&stdlib::UrlEncode], 0, with_percents)
 });
 
 impl Served {
@@ -97,6 +103,7 @@ impl Served {
             .filters
             .as_ref()
             .map_err(|error| FilterError::new(error.as_str()))?;
+        cx.spend(CALL_BYTES)?;
         let text = match (chain.prepare)(&input, args, cx)? {
             Prepared::Unchanged => None,
             Prepared::Call { input, args } => Some(run(filters, input, args)?),
@@ -206,6 +213,60 @@ fn with_growth<'v>(
     }
 }
 
+/// As [`texts`], for patterns that are looked for: what each `<` costs does not show in the result.
+fn with_tags<'v>(
+    input: &'v Value<'_>,
+    args: &'v Arguments<'_>,
+    cx: &FilterContext,
+) -> Result<Prepared<'v>, FilterError> {
+    let text = give::text(input, cx)?;
+    let tags = text.bytes().filter(|b| *b == b'<').count();
+    cx.spend(MATCH_BYTES.saturating_mul(tags as u64))?;
+    texts(input, args, cx)
+}
+
+/// As [`texts`], where each of five characters becomes an entity.
+fn with_entities<'v>(
+    input: &'v Value<'_>,
+    args: &'v Arguments<'_>,
+    cx: &FilterContext,
+) -> Result<Prepared<'v>, FilterError> {
+    /// `&quot;`
+    const LONGEST: usize = 6;
+    let special = |b: &u8| matches!(b, b'&' | b'<' | b'>' | b'"' | b'\'');
+    with_longer(input, args, cx, special, LONGEST)
+}
+
+/// As [`texts`], where all but letters, digits and some signs become a percent sign and two digits.
+fn with_percents<'v>(
+    input: &'v Value<'_>,
+    args: &'v Arguments<'_>,
+    cx: &FilterContext,
+) -> Result<Prepared<'v>, FilterError> {
+    /// `%20`
+    const LONGEST: usize = 3;
+    let special = |b: &u8| !(b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+    with_longer(input, args, cx, special, LONGEST)
+}
+
+/// As [`texts`], where special bytes become at most `longest` bytes each.
+fn with_longer<'v>(
+    input: &'v Value<'_>,
+    args: &'v Arguments<'_>,
+    cx: &FilterContext,
+    special: impl Fn(&u8) -> bool,
+    longest: usize,
+) -> Result<Prepared<'v>, FilterError> {
+    let text = give::text(input, cx)?;
+    let count = text.as_bytes().iter().filter(|b| special(b)).count();
+    let growth = count.saturating_mul(longest.saturating_sub(1));
+    cx.spend(growth as u64)?;
+    if text.len().saturating_add(growth) > cx.value_bytes {
+        return Err(FilterError::too_long(cx));
+    }
+    texts(input, args, cx)
+}
+
 /// As [`texts`], where the second argument comes as often as the first one occurs.
 fn with_replacements<'v>(
     input: &'v Value<'_>,
@@ -215,6 +276,10 @@ fn with_replacements<'v>(
     let text = give::text(input, cx)?;
     let search = give::optional_text(args.get(0), cx)?;
     let replacement = give::optional_text(args.get(1), cx)?;
+    if search.is_empty() {
+        // It occurs before every character.
+        cx.spend(MATCH_BYTES.saturating_mul(text.len() as u64))?;
+    }
     if replacement.len() > search.len() {
         let growth = replacement.len() - search.len();
         let count = text.matches(&*search).count();

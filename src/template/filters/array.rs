@@ -7,8 +7,10 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use super::select::property;
 use super::{Arguments, FilterContext, FilterError, FilterResult, give};
-use crate::template::limits;
 use crate::template::value::{Sequence, Value};
+
+/// What hashing a value is counted as besides its text, in bytes.
+const HASH_BYTES: u64 = 128;
 
 /// `{{ items | first }}`; of an object its first pair, of a text its first character.
 pub fn first<'a>(input: Value<'a>, _: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
@@ -212,7 +214,7 @@ fn compare(a: &Value<'_>, b: &Value<'_>) -> Ordering {
 
 /// Equal for values that are equal to Liquid.
 fn hash(value: &Value<'_>, state: &RandomState, cx: &FilterContext) -> Result<u64, FilterError> {
-    cx.spend(limits::READ_ITEM_BYTES.saturating_add(value.own_bytes()))?;
+    cx.spend(HASH_BYTES.saturating_add(value.own_bytes()))?;
     let mut hasher = state.build_hasher();
     match value {
         Value::Bool(b) => b.hash(&mut hasher),
@@ -229,7 +231,7 @@ fn hash(value: &Value<'_>, state: &RandomState, cx: &FilterContext) -> Result<u6
             let mut all = 0_u64;
             for (key, value) in members.iter() {
                 cx.spend(key.len() as u64)?;
-                all ^= state.hash_one((key, hash(&value, state, cx)?));
+                all ^= state.hash_one((&*key, hash(&value, state, cx)?));
             }
             all.hash(&mut hasher);
         }

@@ -25,6 +25,12 @@ pub static DATE: Served = Served::new(|| Chain::new(&[&stdlib::Date], 1, prepare
 /// Widest field in a format, in characters; no date needs more.
 const MAX_WIDTH: usize = 64;
 
+/// What reading and writing a date is counted as, in bytes: it takes longer than copying text.
+const DATE_BYTES: u64 = 256;
+
+/// What a directive of the format is counted as besides, in bytes.
+const FIELD_BYTES: u64 = 64;
+
 /// More than any directive without a width prints, in bytes.
 const MAX_FIELD_BYTES: usize = 32;
 
@@ -33,6 +39,7 @@ fn prepare<'v>(
     args: &'v Arguments<'_>,
     cx: &FilterContext,
 ) -> Result<Prepared<'v>, FilterError> {
+    cx.spend(DATE_BYTES)?;
     let format = give::optional_text(args.get(0), cx)?;
     let at = match read::moment(input, cx) {
         Some(at) if !format.is_empty() => at,
@@ -57,6 +64,7 @@ fn expand(format: &str, at: OffsetDateTime, cx: &FilterContext) -> Result<String
         let (directive, tail) = Directive::read(after)?;
         rest = tail;
         let width = directive.width.unwrap_or(0).max(MAX_FIELD_BYTES);
+        cx.spend(FIELD_BYTES)?;
         most = most.saturating_add(before.len()).saturating_add(width);
         if most > cx.value_bytes {
             return Err(FilterError::too_long(cx));
@@ -82,7 +90,7 @@ impl<'f> Directive<'f> {
     fn read(after: &'f str) -> Result<(Self, &'f str), FilterError> {
         let unflagged = after.trim_start_matches(['-', '_', '0', '^', '#']);
         let bare = unflagged.trim_start_matches(|c: char| c.is_ascii_digit());
-        let digits = unflagged.strip_suffix(bare).unwrap_or_default();
+        let digits = before(unflagged, bare);
         let width = match digits {
             "" => None,
             digits => match digits.parse() {
@@ -102,7 +110,7 @@ impl<'f> Directive<'f> {
         let mut characters = unzoned.chars();
         let conversion = characters.next();
         let tail = characters.as_str();
-        let text = after.strip_suffix(tail).unwrap_or(after);
+        let text = before(after, tail);
         // More colons than the crate knows.
         let known = unmodified.len() - unzoned.len() <= 2;
         let directive = Self {
@@ -130,6 +138,12 @@ impl<'f> Directive<'f> {
             }
         }
     }
+}
+
+/// What of `text` stands before its end `rest`. By lengths: the rest of a long format is not compared at each directive.
+fn before<'f>(text: &'f str, rest: &str) -> &'f str {
+    let length = text.len().saturating_sub(rest.len());
+    text.get(..length).unwrap_or_default()
 }
 
 /// The conversions of Ruby's strftime that the crate knows.

@@ -1,9 +1,7 @@
 //! Filters on values of any kind: `default`, `json`, `size`, `slice`.
 
-use std::borrow::Cow;
-
 use super::{Arguments, FilterContext, FilterResult, give};
-use crate::template::value::{Value, range_len};
+use crate::template::value::{Text, Value, range_len};
 
 /// `{{ x | default: 'none' }}`: the argument if the input is nil, false or empty. With
 /// `allow_false: true` false stays.
@@ -59,8 +57,8 @@ pub fn slice<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> 
         Value::Str(text) => {
             let (start, count) = window(offset, length, text.chars().count());
             Ok(Value::Str(match text {
-                Cow::Borrowed(text) => Cow::Borrowed(characters(text, start, count)),
-                Cow::Owned(text) => Cow::Owned(characters(&text, start, count).to_owned()),
+                Text::Borrowed(text) => Text::Borrowed(characters(text, start, count)),
+                Text::Made(text) => Text::from(characters(&text, start, count).to_owned()),
             }))
         }
         other => {

@@ -3,10 +3,11 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::rc::Rc;
 
 use super::{FilterContext, FilterError};
 use crate::template::number::Number;
-use crate::template::value::{Value, range_len};
+use crate::template::value::{Text, Value, range_len};
 
 /// The value as text.
 pub fn text<'v>(value: &'v Value<'_>, cx: &FilterContext) -> Result<Cow<'v, str>, FilterError> {
@@ -104,7 +105,10 @@ pub fn items<'a>(value: Value<'a>, cx: &FilterContext) -> Result<Vec<Value<'a>>,
 /// What an item takes, apart from text of its own.
 const ITEM_BYTES: usize = size_of::<Value<'_>>();
 
-/// An array under construction. Text that items own counts, since it is copied with them.
+/// What a text of its own takes besides its bytes.
+const TEXT_BYTES: usize = 32;
+
+/// An array under construction. Text that was made counts with its items, which keep it.
 pub struct List<'a, 'c> {
     items: Vec<Value<'a>>,
     room: usize,
@@ -124,7 +128,14 @@ impl<'a, 'c> List<'a, 'c> {
     /// Adds an item.
     pub fn push(&mut self, item: Value<'a>) -> Result<(), FilterError> {
         let owned = match &item {
-            Value::Str(Cow::Owned(text)) => text.len(),
+            Value::Str(Text::Made(text)) => {
+                // What others hold, too, was counted when it was made.
+                if Rc::strong_count(text) == 1 {
+                    let made = (TEXT_BYTES + text.len()) as u64;
+                    self.cx.made.set(self.cx.made.get().saturating_add(made));
+                }
+                text.len()
+            }
             _ => 0,
         };
         self.room = self

@@ -7,59 +7,82 @@ use crate::template::limits;
 use crate::template::number::{Number, arithmetic::NumberResult};
 use crate::template::value::Value;
 
+/// What a calculation with decimals or long numbers is counted as besides their digits, in bytes.
+const SUM_BYTES: u64 = 128;
+/// The same for a division: it calculates more digits than its operands have.
+const DIVISION_BYTES: u64 = 1_024;
+
 /// `{{ -5.4 | abs }}` is 5.4.
-pub fn abs<'a>(input: Value<'a>, _: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
-    made(give::number(&input).abs())
+pub fn abs<'a>(input: Value<'a>, _: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
+    let number = give::number(&input);
+    count(&number, &Number::Int(0), SUM_BYTES, cx)?;
+    made(number.abs())
 }
 
 /// `{{ 5.1 | ceil }}` is 6.
-pub fn ceil<'a>(input: Value<'a>, _: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
-    made(give::number(&input).ceil())
+pub fn ceil<'a>(input: Value<'a>, _: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
+    let number = give::number(&input);
+    count(&number, &Number::Int(0), SUM_BYTES, cx)?;
+    made(number.ceil())
 }
 
 /// `{{ 5.9 | floor }}` is 5.
-pub fn floor<'a>(input: Value<'a>, _: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
-    made(give::number(&input).floor())
+pub fn floor<'a>(input: Value<'a>, _: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
+    let number = give::number(&input);
+    count(&number, &Number::Int(0), SUM_BYTES, cx)?;
+    made(number.floor())
 }
 
 /// `{{ 5.666 | round: 2 }}` is 5.67; halves go away from zero.
-pub fn round<'a>(input: Value<'a>, args: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
+pub fn round<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
     let places = args.get(0).map_or(Number::Int(0), give::number);
     let beyond = if places < Number::Int(0) {
         i64::MIN
     } else {
         i64::MAX
     };
-    made(give::number(&input).round(places.to_i64().unwrap_or(beyond)))
+    let number = give::number(&input);
+    count(&number, &Number::Int(0), SUM_BYTES, cx)?;
+    made(number.round(places.to_i64().unwrap_or(beyond)))
 }
 
 /// `{{ 5 | plus: 3 }}` is 8.
-pub fn plus<'a>(input: Value<'a>, args: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
-    made(give::number(&input).plus(&operand(args)))
+pub fn plus<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
+    let (a, b) = (give::number(&input), operand(args));
+    count(&a, &b, SUM_BYTES, cx)?;
+    made(a.plus(&b))
 }
 
 /// `{{ 5 | minus: 3 }}` is 2.
-pub fn minus<'a>(input: Value<'a>, args: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
-    made(give::number(&input).minus(&operand(args)))
+pub fn minus<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
+    let (a, b) = (give::number(&input), operand(args));
+    count(&a, &b, SUM_BYTES, cx)?;
+    made(a.minus(&b))
 }
 
 /// `{{ 5 | times: 3 }}` is 15.
-pub fn times<'a>(input: Value<'a>, args: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
-    made(give::number(&input).times(&operand(args)))
+pub fn times<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
+    let (a, b) = (give::number(&input), operand(args));
+    count(&a, &b, SUM_BYTES, cx)?;
+    made(a.times(&b))
 }
 
 /// `{{ 7 | divided_by: 2 }}` is 3, `{{ 7 | divided_by: 2.0 }}` is 3.5.
 pub fn divided_by<'a>(
     input: Value<'a>,
     args: &Arguments<'a>,
-    _: &FilterContext,
+    cx: &FilterContext,
 ) -> FilterResult<'a> {
-    made(give::number(&input).divided_by(&operand(args)))
+    let (a, b) = (give::number(&input), operand(args));
+    count(&a, &b, DIVISION_BYTES, cx)?;
+    made(a.divided_by(&b))
 }
 
 /// `{{ 7 | modulo: 3 }}` is 1; the sign is that of the divisor.
-pub fn modulo<'a>(input: Value<'a>, args: &Arguments<'a>, _: &FilterContext) -> FilterResult<'a> {
-    made(give::number(&input).modulo(&operand(args)))
+pub fn modulo<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> FilterResult<'a> {
+    let (a, b) = (give::number(&input), operand(args));
+    count(&a, &b, DIVISION_BYTES, cx)?;
+    made(a.modulo(&b))
 }
 
 /// `{{ 3 | at_least: 5 }}` is 5.
@@ -85,12 +108,22 @@ pub fn sum<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> Fi
         };
         // A property may be an array again.
         for part in give::items(item, cx)? {
-            let digits = limits::DIGIT_BYTES.saturating_mul(total.text_bytes());
-            cx.spend(part.own_bytes().saturating_add(digits))?;
-            total = total.plus(&give::number(&part))?;
+            cx.spend(part.own_bytes())?;
+            let part = give::number(&part);
+            count(&total, &part, SUM_BYTES, cx)?;
+            total = total.plus(&part)?;
         }
     }
     Ok(Value::Number(total))
+}
+
+/// Counts a calculation: what has an exponent is written out for it. Whole numbers that fit cost next to nothing.
+fn count(a: &Number<'_>, b: &Number<'_>, base: u64, cx: &FilterContext) -> Result<(), FilterError> {
+    if let (Number::Int(_), Number::Int(_)) = (a, b) {
+        return Ok(());
+    }
+    let digits = a.written_out().saturating_add(b.written_out());
+    cx.spend(base.saturating_add(limits::DIGIT_BYTES.saturating_mul(digits)))
 }
 
 fn operand<'v>(args: &'v Arguments<'_>) -> Number<'v> {

@@ -43,6 +43,8 @@ pub struct FilterContext {
     /// How many bytes may still be read and made. Filters count what lies within the items that they look into, and
     /// what they look at more than once; the caller counts the input itself and the result.
     pub work: Cell<u64>,
+    /// How many bytes of text were made for the items of an array: the caller counts them with the result.
+    pub made: Cell<u64>,
 }
 
 impl FilterContext {
@@ -232,6 +234,7 @@ impl Filter {
             now: Timestamp::UNIX_EPOCH,
             value_bytes: limits::VALUE_BYTES,
             work: Cell::new(limits::BYTES),
+            made: Cell::new(0),
         };
         match self.apply(Value::from(""), args, &cx) {
             Ok(_) => true,
@@ -291,6 +294,7 @@ mod testing {
             now: Timestamp::constant(1_795_226_400, 0),
             value_bytes: 4 * 1024,
             work: Cell::new(limits::BYTES),
+            made: Cell::new(0),
         }
     }
 

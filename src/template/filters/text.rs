@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::general::characters;
 use super::{Arguments, FilterContext, FilterResult, give};
-use crate::template::value::Value;
+use crate::template::value::{Text, Value};
 
 /// What `truncate` and `truncatewords` put where they cut.
 const ELLIPSIS: &str = "...";
@@ -134,9 +134,9 @@ pub fn split<'a>(input: Value<'a>, args: &Arguments<'a>, cx: &FilterContext) -> 
     let mut list = give::List::new(cx);
     match &input {
         // Pieces of what is borrowed are borrowed.
-        Value::Str(Cow::Borrowed(text)) => {
+        Value::Str(Text::Borrowed(text)) => {
             for piece in pieces(text, &pattern) {
-                list.push(Value::Str(Cow::Borrowed(piece)))?;
+                list.push(Value::from(piece))?;
             }
         }
         other => {

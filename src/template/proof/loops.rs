@@ -352,15 +352,19 @@ fn extra(over: &Over, roots: &mut Vec<String>) -> Option<String> {
 /// Fewest and most rounds that a loop can have, as far as literals tell; most: `usize::MAX` for any number.
 fn bounds(over: &Over) -> (usize, usize) {
     let range = literal_range(&over.collection);
-    let most = range.unwrap_or(usize::MAX);
-    match (&over.limit, &over.offset) {
-        (None, None) => (range.unwrap_or(0), most),
-        (Some(limit), _) => match limit.kind {
-            ExpressionKind::Int(limit) => (0, most.min(usize::try_from(limit).unwrap_or(0))),
-            _ => (0, most),
-        },
-        (None, Some(_)) => (0, most),
-    }
+    let plain = over.limit.is_none() && over.offset.is_none();
+    let most = match (range, over.limit.as_ref().map(|limit| &limit.kind)) {
+        (Some(range), Some(ExpressionKind::Int(limit))) => range.min(to_count(*limit)),
+        (Some(range), _) => range,
+        // Text is one item, whatever the limit.
+        (None, Some(ExpressionKind::Int(limit))) => to_count(*limit).max(1),
+        (None, _) => usize::MAX,
+    };
+    (range.filter(|_| plain).unwrap_or(0), most)
+}
+
+fn to_count(limit: i64) -> usize {
+    usize::try_from(limit).unwrap_or(0)
 }
 
 /// How many numbers a range of literals has.

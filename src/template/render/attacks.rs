@@ -199,7 +199,7 @@ fn numbers_out_of_range() {
             "[]",
         ),
         (
-            "[{% for x in payload offset: -9223372036854775808 reversed %}{{ x }},{% endfor %}]",
+            "[{% for x in payload reversed offset: -9223372036854775808 %}{{ x }},{% endfor %}]",
             "[2,1]",
         ),
         ("{{ 9223372036854775807 | plus: 1 }}", "9223372036854775808"),

@@ -16,6 +16,8 @@ use crate::template::syntax::expression::{
 use crate::template::syntax::{Fault, Span};
 use crate::template::value::{Array, Object, Value, range_len};
 
+/// What the innermost loop is called.
+const FORLOOP: &str = "forloop";
 /// How many members `forloop` has as an object.
 const FORLOOP_MEMBERS: u64 = 9;
 
@@ -56,7 +58,8 @@ impl<'a> Renderer<'a> {
             .apply(input, &arguments, &self.context)
             .map_err(|error| Fault::new(call.span, format!("{}: {error}", call.filter.name)))?;
         self.fuel.set_bytes_left(self.context.work.get());
-        self.fuel.bytes(fuel::made_cost(&result), call.span)?;
+        let made = fuel::made_cost(&result).saturating_add(self.context.made.take());
+        self.fuel.make(made, call.span)?;
         if let Value::Str(text) = &result
             && text.len() > limits::VALUE_BYTES
         {
@@ -95,12 +98,19 @@ impl<'a> Renderer<'a> {
         })
     }
 
-    /// A bound of a range: what is no number counts as 0, as in Liquid.
+    /// A bound of a range: nil and text that is no number count as 0, as in Liquid.
     fn bound(&mut self, expression: &'a Expression) -> Result<i64, Fault> {
         let value = self.value(expression)?;
+        self.fuel
+            .bytes(fuel::digits_cost(&value), expression.span)?;
         let out_of_range = || Fault::new(expression.span, "this number is too large for a range");
         match &value {
-            Value::Number(number) => number.to_i64().ok_or_else(out_of_range),
+            Value::Number(number) if is_whole(number) => number.to_i64().ok_or_else(out_of_range),
+            Value::Number(number) => Err(Fault::new(
+                expression.span,
+                format!("a range cannot begin or end with {number}"),
+            )
+            .help("make it a whole number first, with `floor`, `ceil` or `round`")),
             Value::Str(text) => {
                 let text = text.trim();
                 let digits = text
@@ -113,28 +123,30 @@ impl<'a> Renderer<'a> {
                 }
                 number.parse().map_err(|_| out_of_range())
             }
-            Value::Array(_) | Value::Object(_) | Value::Range(..) => Err(Fault::new(
-                expression.span,
-                format!("a range cannot begin or end with {}", value.kind()),
-            )),
-            _ => Ok(0),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) | Value::Range(..) => {
+                Err(Fault::new(
+                    expression.span,
+                    format!("a range cannot begin or end with {}", value.kind()),
+                ))
+            }
+            Value::Nil | Value::Empty | Value::Blank => Ok(0),
         }
     }
 
     fn path(&mut self, path: &'a Path, span: Span) -> Result<Value<'a>, Fault> {
-        self.fuel.step(1, span)?;
+        let look_up = self.scope.framed_names() / limits::NAMES_A_STEP;
+        self.fuel.step(1 + look_up, span)?;
         let mut steps = path.steps.as_slice();
         let mut value = match &path.root {
             Root::Name(name) => {
                 // As an object, `forloop` holds the loops around it.
-                if name == "forloop"
+                if name == FORLOOP
                     && !matches!(steps.first(), Some(Step::Name(member)) if member != "parentloop")
                 {
-                    let loops = limits::ITEM_BYTES.saturating_mul(self.depth as u64);
-                    self.fuel.bytes(FORLOOP_MEMBERS * loops, span)?;
+                    self.forloop_cost(span)?;
                 }
                 let member = match (name.as_str(), steps.split_first()) {
-                    ("forloop", Some((Step::Name(member), rest))) => {
+                    (FORLOOP, Some((Step::Name(member), rest))) => {
                         self.scope.loop_member(member).map(|value| (value, rest))
                     }
                     _ => None,
@@ -147,11 +159,16 @@ impl<'a> Renderer<'a> {
                     None => self.scope.get(name),
                 }
             }
-            Root::Computed(expression) => {
-                let name = self.value(expression)?;
-                let name = self.text(&name, expression.span)?;
-                self.scope.get(&name)
-            }
+            Root::Computed(expression) => match self.value(expression)? {
+                Value::Nil => Value::Nil,
+                name => {
+                    let name = self.text(&name, expression.span)?;
+                    if &*name == FORLOOP {
+                        self.forloop_cost(span)?;
+                    }
+                    self.scope.get(&name)
+                }
+            },
         };
         for step in steps {
             self.fuel.step(1, span)?;
@@ -171,8 +188,14 @@ impl<'a> Renderer<'a> {
                 }
             };
         }
-        self.fuel.bytes(fuel::copy_cost(&value), span)?;
+        self.fuel.bytes(fuel::look_cost(&value), span)?;
         Ok(value)
+    }
+
+    /// As an object, `forloop` is made with all loops around it.
+    fn forloop_cost(&mut self, span: Span) -> Result<(), Fault> {
+        let loops = limits::MEMBER_BYTES.saturating_mul(self.depth as u64);
+        self.fuel.make(FORLOOP_MEMBERS * loops, span)
     }
 
     fn search_cost(&mut self, value: &Value<'a>, key: &str, span: Span) -> Result<(), Fault> {
@@ -224,10 +247,18 @@ impl<'a> Renderer<'a> {
             return Ok(left.truthy());
         };
         let span = comparison.left.span.to(right.span);
+        if comparison.left.describes() && right.describes() {
+            // As in Liquid, these words describe values and are none: they do not even equal themselves.
+            return Ok(*operator == Operator::NotEqual);
+        }
         let right = self.value(right)?;
         if matches!((&left, &right), (Value::Str(_), Value::Str(_))) {
             let read = left.own_bytes().min(right.own_bytes());
             self.fuel.bytes(read, span)?;
+        }
+        if matches!((&left, &right), (Value::Number(_), Value::Number(_))) {
+            self.fuel
+                .bytes(left.own_bytes().saturating_add(right.own_bytes()), span)?;
         }
         let order = |wanted: fn(Ordering) -> bool| match left.liquid_cmp(&right) {
             Some(order) => Ok(wanted(order)),
@@ -280,31 +311,59 @@ impl<'a> Renderer<'a> {
                 }
                 Ok(false)
             }
+            // No text and no name holds an array or object.
+            Value::Str(_) | Value::Object(_)
+                if matches!(right, Value::Array(_) | Value::Object(_)) =>
+            {
+                Ok(false)
+            }
             Value::Str(_) | Value::Object(_) if !right.is_nil() => {
                 self.fuel.bytes(left.own_bytes(), span)?;
                 let needle = Value::text(self.text(right, span)?.into_owned());
+                self.search_cost(left, "", span)?;
                 Ok(left.liquid_contains(&needle))
             }
             _ => Ok(left.liquid_contains(right)),
         }
     }
 
-    /// A whole number that a tag takes (`limit:` and the like); nil is none.
+    /// A whole number that `for` takes (`limit:` and the like); nil is none.
     pub(super) fn whole(&mut self, expression: &'a Expression) -> Result<Option<i64>, Fault> {
         let value = self.value(expression)?;
+        self.fuel
+            .bytes(fuel::digits_cost(&value), expression.span)?;
         let number = match &value {
             Value::Nil => return Ok(None),
-            Value::Number(number) => number.to_i64(),
+            Value::Number(number) if is_whole(number) => number.to_i64(),
             Value::Str(text) => text.trim().parse().ok(),
             _ => None,
+        };
+        let found = match &value {
+            Value::Number(number) => number.to_string(),
+            _ => value.kind().to_owned(),
         };
         match number {
             Some(number) => Ok(Some(number)),
             None => Err(Fault::new(
                 expression.span,
-                format!("expected a whole number, found {}", value.kind()),
+                format!("expected a whole number, found {found}"),
             )),
         }
+    }
+
+    /// A number that `tablerow` takes: its whole part; nil and text that is no number count as 0.
+    pub(super) fn lenient(&mut self, expression: &'a Expression) -> Result<i64, Fault> {
+        let value = self.value(expression)?;
+        let number = match &value {
+            Value::Nil => Some(0),
+            Value::Number(number) => number.to_i64(),
+            Value::Str(text) => Number::from_text(text).to_i64(),
+            _ => None,
+        };
+        number.ok_or_else(|| {
+            let fault = format!("expected a number, found {}", value.kind());
+            Fault::new(expression.span, fault)
+        })
     }
 
     /// Refuses to keep values that nest too deep, since loops could make them ever deeper.
@@ -321,6 +380,13 @@ impl<'a> Renderer<'a> {
     }
 }
 
+/// Whether nothing is lost when the number is taken for a whole one.
+fn is_whole(number: &Number<'_>) -> bool {
+    number
+        .to_i64()
+        .is_none_or(|whole| Number::Int(whole) == *number)
+}
+
 /// Whether what was made of a value nests at most `left` deep. What comes from JSON was bounded when it was parsed.
 fn within_depth(
     value: &Value<'_>,
@@ -332,7 +398,7 @@ fn within_depth(
         return Ok(false);
     };
     // The same array may stand in another one many times.
-    fuel.bytes(1, span)?;
+    fuel.bytes(limits::READ_ITEM_BYTES, span)?;
     match value {
         Value::Array(Array::Made(items)) => {
             for item in items.iter() {

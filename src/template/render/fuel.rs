@@ -1,14 +1,15 @@
-//! What a render may still use.
+//! What a render may still use: steps, bytes that are read and moved, bytes that are made and may be kept.
 
 use crate::template::limits;
 use crate::template::syntax::{Fault, Span};
-use crate::template::value::{Array, Value};
+use crate::template::value::{Array, Text, Value};
 
-/// Steps and bytes that are left.
+/// What is left.
 #[derive(Debug)]
 pub struct Fuel {
     steps: u64,
     bytes: u64,
+    made: u64,
 }
 
 impl Default for Fuel {
@@ -20,7 +21,11 @@ impl Default for Fuel {
 impl Fuel {
     /// So much.
     pub fn new(steps: u64, bytes: u64) -> Self {
-        Self { steps, bytes }
+        Self {
+            steps,
+            bytes,
+            made: limits::MADE_BYTES,
+        }
     }
 
     /// Uses steps.
@@ -62,6 +67,22 @@ impl Fuel {
             .help("is a large value copied in a loop?")),
         }
     }
+
+    /// Uses bytes that stay in memory for as long as a variable or an unfinished output holds them.
+    pub fn make(&mut self, count: u64, span: Span) -> Result<(), Fault> {
+        self.bytes(count, span)?;
+        match self.made.checked_sub(count) {
+            Some(left) => {
+                self.made = left;
+                Ok(())
+            }
+            None => Err(Fault::new(
+                span,
+                format!("the render makes more than {} bytes", limits::MADE_BYTES),
+            )
+            .help("is a text or an array put together in a loop?")),
+        }
+    }
 }
 
 /// How many items a filter goes through.
@@ -86,17 +107,43 @@ pub fn read_cost(value: &Value<'_>) -> u64 {
 /// What a value that was made or copied is counted as, in bytes.
 pub fn made_cost(value: &Value<'_>) -> u64 {
     match value {
-        Value::Str(std::borrow::Cow::Owned(text)) => text.len() as u64,
+        Value::Str(Text::Made(text)) => text.len() as u64,
+        Value::Number(number) => number.text_bytes(),
         Value::Array(Array::Made(items)) => limits::ITEM_BYTES.saturating_mul(items.len() as u64),
         _ => 1,
     }
 }
 
-/// What a copy of a variable is counted as, in bytes: only text that was made is really copied, but whatever uses a number
-/// reads all of its digits.
-pub fn copy_cost(value: &Value<'_>) -> u64 {
+/// What reading a value as a number is counted as, in bytes.
+pub fn digits_cost(value: &Value<'_>) -> u64 {
     match value {
-        Value::Str(std::borrow::Cow::Owned(text)) => text.len() as u64,
+        Value::Str(text) => limits::DIGIT_BYTES.saturating_mul(text.len() as u64),
+        _ => value.own_bytes(),
+    }
+}
+
+/// What a value from a `json` block takes in memory, about, in bytes. It nests no deeper than JSON may.
+pub fn whole_cost(value: &Value<'_>) -> u64 {
+    let within: u64 = match value {
+        Value::Str(text) => limits::MEMBER_BYTES + text.len() as u64,
+        Value::Number(number) => number.text_bytes(),
+        Value::Array(items) => {
+            limits::MEMBER_BYTES + items.iter().map(|item| whole_cost(&item)).sum::<u64>()
+        }
+        Value::Object(members) => {
+            let member = |(name, value): (Text<'_>, Value<'_>)| {
+                limits::MEMBER_BYTES + name.len() as u64 + whole_cost(&value)
+            };
+            limits::MEMBER_BYTES + members.iter().map(member).sum::<u64>()
+        }
+        _ => 0,
+    };
+    limits::ITEM_BYTES + within
+}
+
+/// What looking at a variable is counted as, in bytes: nothing is copied, but whatever uses a number reads all of its digits.
+pub fn look_cost(value: &Value<'_>) -> u64 {
+    match value {
         Value::Number(_) => value.own_bytes(),
         _ => 0,
     }

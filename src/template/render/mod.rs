@@ -2,8 +2,15 @@
 
 #[cfg(test)]
 mod attacks;
+#[cfg(test)]
+mod costs;
 mod eval;
+#[cfg(test)]
+mod faults;
 mod fuel;
+#[cfg(test)]
+mod liquid;
+mod loops;
 #[cfg(test)]
 mod swells;
 mod tags;
@@ -21,7 +28,7 @@ use super::syntax::expression::Filtered;
 use super::syntax::tree::{Block, Node, NodeKind};
 use super::syntax::{Fault, Span};
 use super::value::Value;
-use super::writer::{Mended, Writer};
+use super::writer::{MENDS, Mended, Writer};
 use super::{Compiled, Scene, TemplateError, limits};
 use fuel::Fuel;
 
@@ -35,6 +42,16 @@ pub(super) fn json(
     limit: usize,
 ) -> Result<(String, Vec<Mended>), TemplateError> {
     json_with(template, scene, limit, Fuel::default())
+}
+
+/// Renders to one JSON value with little fuel.
+pub(super) fn json_briefly(
+    template: &Compiled,
+    scene: &Scene<'_>,
+    limit: usize,
+) -> Result<(String, Vec<Mended>), TemplateError> {
+    let fuel = Fuel::new(limits::BRIEF_STEPS, limits::BRIEF_BYTES);
+    json_with(template, scene, limit.min(limits::BRIEF_OUTPUT), fuel)
 }
 
 /// Renders to one JSON value with so much fuel.
@@ -86,6 +103,8 @@ struct Renderer<'a> {
     context: FilterContext,
     /// What was mended in `json` blocks.
     mended: Vec<Mended>,
+    /// How many repairs they may still make.
+    mends: usize,
 }
 
 impl<'a> Renderer<'a> {
@@ -101,8 +120,10 @@ impl<'a> Renderer<'a> {
                 now,
                 value_bytes: limits::VALUE_BYTES,
                 work: Cell::new(0),
+                made: Cell::new(0),
             },
             mended: Vec::new(),
+            mends: MENDS,
         }
     }
 
@@ -177,7 +198,9 @@ impl<'a> Renderer<'a> {
                 let source = self.template.files.get(self.file);
                 let text = source.map_or("", |file| node.span.of(&file.source.text));
                 self.fuel.bytes(text.len() as u64, node.span)?;
+                let held = out.held();
                 out.literal(text, self.origin(node.span))?;
+                self.fuel.make(grown(held, out), node.span)?;
             }
             NodeKind::Output(value) => self.output(value, node.span, out)?,
             NodeKind::If(branches) => return self.branches(branches, out),
@@ -190,7 +213,7 @@ impl<'a> Renderer<'a> {
                 self.scope.assign(&assign.target.name, value);
             }
             NodeKind::Capture(target, block) => {
-                return self.capture(&target.name, block, node.span);
+                return self.capture(&target.name, block);
             }
             NodeKind::Json(target, block) => {
                 return self.json_block(&target.name, block, node.span);
@@ -229,6 +252,13 @@ impl<'a> Renderer<'a> {
         };
         let result = self.through(&value.input, filters)?;
         self.fuel.bytes(fuel::read_cost(&result), span)?;
-        out.value(&result, printed, self.origin(value.span))
+        let held = out.held();
+        out.value(&result, printed, self.origin(value.span))?;
+        self.fuel.make(grown(held, out), span)
     }
+}
+
+/// By how many bytes what is printed has grown.
+fn grown(held: usize, out: &dyn Sink<'_>) -> u64 {
+    out.held().saturating_sub(held) as u64
 }

@@ -41,7 +41,7 @@ fn little() -> Fuel {
     Fuel::new(limits::STEPS / 16, limits::BYTES / 16)
 }
 
-fn error_over(template: &str, payload: &Json) -> TemplateError {
+pub fn error_over(template: &str, payload: &Json) -> TemplateError {
     let compiled = Template::compile("t.liquid", template, &files(&[])).unwrap();
     let scene = Scene {
         payload,
@@ -67,7 +67,7 @@ fn error(template: &str, payload: &str) -> TemplateError {
     error_over(template, &serde_json::from_str(payload).unwrap())
 }
 
-fn bounded(error: &TemplateError, template: &str) {
+pub fn bounded(error: &TemplateError, template: &str) {
     let bounds = ["bytes", "steps"];
     assert!(
         bounds.iter().any(|bound| error.message.contains(bound)),
@@ -117,8 +117,6 @@ fn filters_that_look_into_items() {
 fn values_that_are_put_together() {
     let payload = payload();
     for row in [
-        "{% if payload.text contains a %}{% endif %}",
-        "{% if payload contains a %}{% endif %}",
         "{% cycle a: 1 %}",
         "{{ [a] }}",
         "{% assign b = payload.text | remove: a %}",
@@ -247,7 +245,7 @@ fn long_names_at_load() {
         .collect();
     let arguments = ", a: 1".repeat(limits::CALL_ARGUMENTS + 1);
     let rows = [
-        (format!("{{{{ 1 | {long} }}}}"), "there is no filter"),
+        (format!("{{{{ 1 | {long} }}}}"), "name is longer"),
         (format!("{{% {long} %}}"), "there is no tag"),
         (format!("{{% render '{long}' %}}"), "there is no partial"),
         (many, "partials"),

@@ -76,6 +76,10 @@ fn body(text: &str, payload: &str) -> String {
 fn a_template_is_shared_between_threads() {
     fn shared<T: Send + Sync>() {}
     shared::<Template>();
+    shared::<Scene<'_>>();
+    // A render can be handed to another thread, and its outcome back.
+    fn sent<T: Send + 'static>() {}
+    sent::<Result<Rendered, TemplateError>>();
 }
 
 #[test]
@@ -248,140 +252,6 @@ fn tags_print_typed_values() {
             "{template}"
         );
     }
-}
-
-#[test]
-fn errors_show_their_place() {
-    // template; place and message; what is marked; help
-    let rows: &[(&str, &str, &str, &str)] = &[
-        (
-            "{\"a\": {{ payload.x | upcas }}}",
-            "t.liquid:1:22: there is no filter `upcas`",
-            "upcas",
-            "did you mean `upcase`?",
-        ),
-        (
-            "[\n  {% fro x in y %}\n]",
-            "t.liquid:2:6: there is no tag `fro`",
-            "fro",
-            "did you mean `for`?",
-        ),
-        (
-            "{% if a = 1 %}{% endif %}",
-            "t.liquid:1:9: `=` is not expected here",
-            "=",
-            "to compare, write `==`",
-        ),
-        (
-            "äö {% for x in y %}",
-            "t.liquid:1:4: `for` is never closed",
-            "{% for x in y %}",
-            "add {% endfor %}",
-        ),
-        (
-            "{{ 'a' | append }}",
-            "t.liquid:1:10: the filter `append` takes one argument, not 0",
-            "append",
-            "",
-        ),
-        (
-            "[{{ payload.a }} {{ payload.b }}]",
-            "t.liquid:1:21: nil cannot be printed after a value, where `,` or an end is due",
-            "payload.b",
-            "print one value at a place; to put several together, print them inside a string or join them with filters",
-        ),
-        (
-            "{\"a\": 1, \"a\": 2}",
-            "t.liquid:1:12: the key \"a\" comes twice in one object",
-            "\"",
-            "",
-        ),
-        (
-            "{\"a\": [1, 2}",
-            "t.liquid:1:12: '}' cannot stand after a value, where `,` or an end is due",
-            "}",
-            "another bracket is open",
-        ),
-        (
-            "{% render 'chek' %}",
-            "t.liquid:1:11: there is no partial `chek`",
-            "'chek'",
-            "did you mean `check`?",
-        ),
-        (
-            "{% tablerow x in y %}{% endtablerow %}",
-            "t.liquid:1:1: `tablerow` prints HTML, which has no place in JSON",
-            "{% tablerow x in y %}",
-            "use `for`",
-        ),
-        (
-            "{% if x %}{% endfor %}",
-            "t.liquid:1:11: `endfor` has nothing to belong to here",
-            "{% endfor %}",
-            "the block that is open here is closed by `endif`",
-        ),
-        (
-            "{{ 1 | divided_by: 0 }}",
-            "t.liquid:1:8: divided_by: divided by 0",
-            "divided_by: 0",
-            "",
-        ),
-        (
-            "[1, 2",
-            "t.liquid:1:5: the output ends before the `]` of an array",
-            "2",
-            "",
-        ),
-    ];
-    let partials = files(&[("check", "1")]);
-    for (template, message, marked, help) in rows {
-        let error = render_all(template, "{}", &partials).unwrap_err();
-        assert_eq!(error.to_string(), *message, "{template}");
-        assert_eq!(
-            error.help.as_deref().unwrap_or_default(),
-            *help,
-            "{template}"
-        );
-        let shown = error.pretty();
-        let carets = shown.lines().find(|line| line.contains('^')).unwrap();
-        assert_eq!(
-            carets.matches('^').count(),
-            marked.chars().count(),
-            "{shown}"
-        );
-        let line = shown
-            .lines()
-            .find(|line| line.contains(&*error.source_line))
-            .unwrap();
-        let at = carets.chars().position(|c| c == '^').unwrap();
-        let under: String = line.chars().skip(at).take(marked.chars().count()).collect();
-        assert_eq!(under, *marked, "{shown}");
-    }
-}
-
-#[test]
-fn errors_in_partials_name_their_file() {
-    let partials = files(&[
-        ("bad", "\n{{ payload | divided_by: 0 }}"),
-        ("worse", "{% if %}"),
-    ]);
-    let error = render_all("[{% render 'bad' %}]", "1", &partials).unwrap_err();
-    assert_eq!(
-        (&*error.path, error.line, error.column),
-        ("bad.liquid", 2, 14)
-    );
-    let error = render_all("[{% render 'worse' %}]", "1", &partials).unwrap_err();
-    assert_eq!(
-        (&*error.path, error.line, error.column),
-        ("worse.liquid", 1, 1)
-    );
-    let partials = files(&[
-        ("outer", "{% render 'inner' %}"),
-        ("inner", "{% include 'leaf' %}"),
-        ("leaf", "1"),
-    ]);
-    let error = render_all("{% include 'outer' %}", "1", &partials).unwrap_err();
-    assert_eq!((&*error.path, error.column), ("inner.liquid", 12));
 }
 
 #[test]

@@ -37,6 +37,33 @@ pub enum ExpressionKind {
     Path(Path),
 }
 
+impl Expression {
+    /// The expression where it is not compared: `empty` and `blank` are an empty string there.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        if self.describes() {
+            self.kind = ExpressionKind::Str(String::new());
+        }
+        self
+    }
+
+    /// The expression where a name keeps its value: `empty` is an empty string there; `blank` stays what it is, so that
+    /// `x == blank` holds for it.
+    #[must_use]
+    pub fn kept(self) -> Self {
+        match self.kind {
+            ExpressionKind::Blank => self,
+            _ => self.plain(),
+        }
+    }
+
+    /// Whether it is the word `empty` or `blank`.
+    #[must_use]
+    pub fn describes(&self) -> bool {
+        matches!(self.kind, ExpressionKind::Empty | ExpressionKind::Blank)
+    }
+}
+
 /// A variable and the way into it.
 #[derive(Debug, Clone)]
 pub struct Path {

@@ -104,11 +104,11 @@ impl<'t> Lexer<'t> {
         let whole = self.text.get(start..self.at).unwrap_or("");
         let mut kept = whole;
         if std::mem::take(&mut self.trim) {
-            kept = kept.trim_start();
+            kept = kept.trim_start_matches(is_space);
         }
         let start = start + (whole.len() - kept.len());
         if self.rest().as_bytes().get(2) == Some(&b'-') {
-            kept = kept.trim_end();
+            kept = kept.trim_end_matches(is_space);
         }
         (!kept.is_empty()).then(|| Span::new(start, start + kept.len()))
     }
@@ -181,34 +181,34 @@ impl<'t> Lexer<'t> {
         tag.name.of(self.text)
     }
 
-    /// Skips to the end of a block that is not parsed (`comment`, `doc`): the end tag is taken.
-    /// Comments nest, and `raw` inside them hides their ends.
-    pub fn skip_block(&mut self, opened: &Tag) -> Result<(), Fault> {
+    /// The fault of a block without its end tag.
+    pub fn never_closed(&self, opened: &Tag) -> Fault {
         let name = self.name(opened);
-        let nests = name == "comment";
-        let ends = format!("end{name}");
+        let fault = Fault::new(opened.span, format!("`{name}` is never closed"));
+        fault.help(match self.lines {
+            true => format!("add a line `end{name}` before the `liquid` tag ends"),
+            false => format!("add {{% end{name} %}}"),
+        })
+    }
+
+    /// Skips to the end of a `comment`; its end tag is taken. Comments nest, and `raw` inside them hides their ends.
+    pub fn skip_comment(&mut self, opened: &Tag) -> Result<(), Fault> {
         let mut depth = 1_usize;
         let mut raw = false;
         while let Some(tag) = self.next_tag() {
             match self.name(&tag) {
                 "endraw" if raw => raw = false,
                 _ if raw => {}
-                "raw" if nests => raw = true,
-                inner if inner == ends => depth -= 1,
-                inner if inner == name && nests => depth += 1,
-                inner if inner == name => {
-                    return Err(Fault::new(
-                        tag.span,
-                        format!("`{name}` cannot stand within `{name}`"),
-                    ));
-                }
+                "raw" => raw = true,
+                "endcomment" => depth -= 1,
+                "comment" => depth += 1,
                 _ => {}
             }
             if depth == 0 {
                 return Ok(());
             }
         }
-        Err(never_closed(opened.span, name))
+        Err(self.never_closed(opened))
     }
 
     /// The next tag, whatever stands before it.
@@ -216,58 +216,62 @@ impl<'t> Lexer<'t> {
         if self.lines {
             return self.next_line();
         }
-        let open = self.rest().find("{%")?;
-        self.at += open;
-        let (span, markup) = self.braces("%}").ok()?;
-        Some(self.tag(span, markup))
+        loop {
+            self.at += opening(self.rest())?;
+            if !self.rest().starts_with("{{") {
+                let (span, markup) = self.braces("%}").ok()?;
+                return Some(self.tag(span, markup));
+            }
+            // As in Liquid, an output that a tag begins in goes up to the end of that tag.
+            let inner = self.rest().get(2..)?;
+            let brace = inner.find('}')?;
+            let length = match inner.get(..brace)?.find("{%") {
+                Some(tag) => tag + inner.get(tag..)?.find("%}")? + 2,
+                None => brace + 1,
+            };
+            self.at += 2 + length;
+        }
     }
 
-    /// Takes the content of `raw` and its end tag.
-    pub fn raw(&mut self, opened: &Tag) -> Result<Option<Span>, Fault> {
-        let start = opened.content;
-        let trim = std::mem::take(&mut self.trim);
+    /// Takes the content of a block that is not read (`raw`, `doc`) as it stands, and its end tag.
+    pub fn verbatim(&mut self, opened: &Tag) -> Result<Option<Span>, Fault> {
+        let name = self.name(opened);
         if self.lines {
-            return Err(Fault::new(
-                opened.span,
-                "`raw` cannot stand within `liquid`",
-            ));
+            let fault = format!("`{name}` cannot stand within `liquid`");
+            return Err(Fault::new(opened.span, fault).help("write it as a tag of its own"));
         }
-        let mut from = start;
+        let ends = format!("end{name}");
+        let mut at = opened.content;
         loop {
-            let Some(open) = self.text.get(from..self.end).and_then(|t| t.find("{%")) else {
-                return Err(never_closed(opened.span, "raw"));
+            let rest = self.text.get(at..self.end).unwrap_or("");
+            let Some(open) = rest.find("{%") else {
+                return Err(self.never_closed(opened));
             };
-            let open = from + open;
-            self.at = open;
-            let inner = self.text.get(open + 2..self.end).unwrap_or("");
-            let dash = inner.starts_with('-');
+            self.at = at + open;
+            at = self.at + 2;
+            let inner = self.text.get(at..self.end).unwrap_or("");
             let word = inner.strip_prefix('-').unwrap_or(inner).trim_start();
-            let ended = word
-                .strip_prefix("endraw")
-                .map(|tail| tail.trim_start())
-                .is_some_and(|tail| tail.starts_with("%}") || tail.starts_with("-%}"));
-            if !ended {
-                from = open + 2;
+            let word = word
+                .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+                .next();
+            if word == Some("doc") && name == "doc" {
+                let (span, _) = self.braces("%}")?;
+                return Err(Fault::new(span, "`doc` cannot stand within `doc`")
+                    .help("close the first one before with {% enddoc %}"));
+            }
+            if word != Some(&ends) {
                 continue;
             }
+            let content = Span::new(opened.content, self.at);
             self.braces("%}")?;
-            let whole = self.text.get(start..open).unwrap_or("");
-            let mut kept = whole;
-            if trim {
-                kept = kept.trim_start();
-            }
-            let start = start + (whole.len() - kept.len());
-            if dash {
-                kept = kept.trim_end();
-            }
-            return Ok((!kept.is_empty()).then(|| Span::new(start, start + kept.len())));
+            return Ok((content.end > content.start).then_some(content));
         }
     }
 }
 
-/// The fault of a block without its end tag.
-pub fn never_closed(span: Span, name: &str) -> Fault {
-    Fault::new(span, format!("`{name}` is never closed")).help(format!("add {{% end{name} %}}"))
+/// What Liquid counts as white space.
+pub fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t'..='\r')
 }
 
 /// Where the next `{{` or `{%` is. A brace of JSON right before one (`{{% if`, `{{{ key`) is text: what follows `{{` could

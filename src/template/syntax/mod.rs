@@ -29,6 +29,8 @@ pub const EXPRESSION_NESTING: usize = 16;
 pub const FILTERS: usize = 64;
 /// Most tokens of one tag or output.
 pub const TOKENS: usize = 10_000;
+/// Most bytes of a name: each look-up of a variable reads all of its name. Longer members stand in brackets: `a['…']`.
+pub const NAME_BYTES: usize = 200;
 /// Most digits of a number in a template.
 pub const NUMBER_DIGITS: usize = 100;
 
@@ -117,7 +119,7 @@ impl Fault {
     pub fn new(span: Span, message: impl Into<String>) -> Self {
         Self {
             span,
-            message: message.into(),
+            message: shortened(message.into()),
             help: None,
             cause: Cause::Template,
         }
@@ -148,6 +150,18 @@ impl Fault {
     }
 }
 
+/// Most bytes of a message: what it quotes may be as long as a template.
+const MESSAGE_BYTES: usize = 500;
+
+fn shortened(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES {
+        let end = message.floor_char_boundary(MESSAGE_BYTES);
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
 /// What of `known` was likely meant by `name`: at most one slip in three characters away.
 fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     /// The comparison takes the product of the lengths, in time and room; nobody mistypes a longer name.
@@ -155,6 +169,7 @@ fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&
     if name.len() > LONGEST {
         return None;
     }
+    let name = &name.to_lowercase();
     let slips = (name.chars().count() / 3).max(1);
     known
         .into_iter()

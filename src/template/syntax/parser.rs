@@ -1,6 +1,6 @@
 //! Pieces to a tree: blocks within blocks, each closed by its own end tag. The single tags are read in `tags`.
 
-use super::lexer::{Lexer, Piece, Tag, never_closed};
+use super::lexer::{Lexer, Piece, Tag, is_space};
 use super::tree::{Block, Node, NodeKind};
 use super::words::Words;
 use crate::template::limits;
@@ -66,19 +66,32 @@ impl<'t> Parser<'t, '_> {
         ends: &[&str],
     ) -> Result<(Block, Option<Tag>), Fault> {
         let mut nodes = Vec::new();
+        let mut blank = true;
         while let Some(piece) = lexer.next()? {
             match piece {
-                Piece::Text(span) => nodes.push(Node {
-                    span,
-                    kind: NodeKind::Text,
-                }),
-                Piece::Output { span, markup } => nodes.extend(self.output(span, markup)?),
+                Piece::Text(span) => {
+                    blank &= span.of(self.text).chars().all(is_space);
+                    nodes.push(Node {
+                        span,
+                        kind: NodeKind::Text,
+                    });
+                }
+                Piece::Output { span, markup } => {
+                    blank = false;
+                    nodes.extend(self.output(span, markup)?);
+                }
                 Piece::Tag(tag) => {
                     let name = lexer.name(&tag);
                     if ends.contains(&name) {
-                        return Ok((Block { nodes }, Some(tag)));
+                        return Ok((Block { nodes, blank }, Some(tag)));
                     }
-                    nodes.extend(self.tag(lexer, &tag, ends)?);
+                    let node = self.tag(lexer, &tag, ends)?;
+                    blank &= match (name, &node) {
+                        // Liquid counts these as output, whatever they hold.
+                        ("echo", _) | ("raw" | "doc", Some(_)) => false,
+                        (_, node) => node.as_ref().is_none_or(Node::is_blank),
+                    };
+                    nodes.extend(node);
                 }
             }
             self.nodes += 1;
@@ -90,8 +103,8 @@ impl<'t> Parser<'t, '_> {
             }
         }
         match opened {
-            Some(tag) => Err(never_closed(tag.span, lexer.name(tag))),
-            None => Ok((Block { nodes }, None)),
+            Some(tag) => Err(lexer.never_closed(tag)),
+            None => Ok((Block { nodes, blank }, None)),
         }
     }
 

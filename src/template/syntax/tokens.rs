@@ -1,6 +1,6 @@
 //! The words inside a tag or an output: names, literals, signs.
 
-use super::{Fault, NUMBER_DIGITS, Span, TOKENS};
+use super::{Fault, NAME_BYTES, NUMBER_DIGITS, Span, TOKENS};
 
 /// A word of an expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,8 +67,11 @@ fn next(rest: &str, first: char, start: usize) -> Result<(Token, usize), Fault> 
     if first.is_ascii_digit() || signed {
         return number(rest, start);
     }
-    if first.is_alphabetic() || first == '_' {
+    if first.is_ascii_alphabetic() || first == '_' {
         let length = name_length(rest);
+        if length > NAME_BYTES {
+            return Err(long_name(Span::new(start, start + length)));
+        }
         let name = rest.get(..length).unwrap_or("");
         return Ok((Token::Name(name.to_owned()), length));
     }
@@ -88,6 +91,9 @@ fn next(rest: &str, first: char, start: usize) -> Result<(Token, usize), Fault> 
         '+' | '-' | '*' | '/' | '%' => {
             fault.help("there are no operators for arithmetic; use filters: `a | plus: b`")
         }
+        _ if first.is_alphanumeric() => fault.help(
+            "names are made of a-z, A-Z, 0-9, `_` and `-`; reach any other member by `payload['name']`",
+        ),
         _ => fault,
     })
 }
@@ -134,9 +140,14 @@ fn number(rest: &str, start: usize) -> Result<(Token, usize), Fault> {
     ))
 }
 
-/// How many bytes of `rest` are a name: letters, digits, `_`, `-`, and one `?` at the end.
+/// The fault of a name that is too long.
+pub fn long_name(span: Span) -> Fault {
+    Fault::new(span, format!("this name is longer than {NAME_BYTES} bytes"))
+}
+
+/// How many bytes of `rest` are a name: letters of ASCII, digits, `_`, `-`, and one `?` at the end.
 pub fn name_length(rest: &str) -> usize {
-    let part = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let length = rest.find(|c: char| !part(c)).unwrap_or(rest.len());
     let question = rest.get(length..).is_some_and(|tail| tail.starts_with('?'));
     length + usize::from(question && length > 0)

@@ -8,6 +8,8 @@ use super::expression::{Condition, Expression, Filtered};
 pub struct Block {
     /// The nodes.
     pub nodes: Vec<Node>,
+    /// Whether it can print nothing but white space.
+    pub blank: bool,
 }
 
 /// A part of a template.
@@ -169,8 +171,9 @@ pub struct Assign {
 pub struct Cycle {
     /// The group's name, if it has one.
     pub group: Option<Expression>,
-    /// The values as they are written, which is the name of a group without one.
-    pub written: String,
+    /// What tells a group without a name from others: its values; `None` if there are variables among them, which makes
+    /// each such tag a group of its own.
+    pub written: Option<String>,
     /// The values.
     pub values: Vec<Expression>,
 }
@@ -202,11 +205,6 @@ pub struct Bound {
 }
 
 impl Block {
-    /// Whether it can print nothing but white space, judged by `text`.
-    pub(super) fn is_blank(&self, text: &str) -> bool {
-        self.nodes.iter().all(|node| node.is_blank(text))
-    }
-
     /// Drops the literal text: what is left of a block that is blank.
     pub(super) fn drop_text(&mut self) {
         self.nodes
@@ -215,22 +213,23 @@ impl Block {
 }
 
 impl Node {
-    fn is_blank(&self, text: &str) -> bool {
+    /// Whether it can print nothing but white space. Of text, the parser knows more: whether it is `raw`.
+    pub(super) fn is_blank(&self) -> bool {
         match &self.kind {
-            NodeKind::Text => self.span.of(text).trim().is_empty(),
             NodeKind::Assign(_)
             | NodeKind::Capture(..)
             | NodeKind::Json(..)
             | NodeKind::Nothing => true,
-            NodeKind::If(branches) => branches.iter().all(|b| b.block.is_blank(text)),
-            NodeKind::Case(case) => case.arms.iter().all(|arm| arm.block.is_blank(text)),
+            NodeKind::If(branches) => branches.iter().all(|branch| branch.block.blank),
+            NodeKind::Case(case) => case.arms.iter().all(|arm| arm.block.blank),
             NodeKind::For(for_) => {
-                for_.block.is_blank(text)
-                    && for_.otherwise.as_ref().is_none_or(|b| b.is_blank(text))
+                for_.block.blank && for_.otherwise.as_ref().is_none_or(|block| block.blank)
             }
-            NodeKind::IfChanged(block) | NodeKind::Liquid(block) => block.is_blank(text),
-            NodeKind::Output(_)
-            | NodeKind::TableRow(_)
+            // So Liquid has it: what a table prints itself does not count.
+            NodeKind::TableRow(row) => row.block.blank,
+            NodeKind::IfChanged(block) | NodeKind::Liquid(block) => block.blank,
+            NodeKind::Text
+            | NodeKind::Output(_)
             | NodeKind::Cycle(_)
             | NodeKind::Increment(_)
             | NodeKind::Decrement(_)

@@ -77,6 +77,11 @@ impl Words {
         is
     }
 
+    /// Whether the word after the next is this sign.
+    pub fn second_is_sign(&self, sign: &str) -> bool {
+        matches!(self.tokens.as_slice().first(), Some((Token::Sign(s), _)) if *s == sign)
+    }
+
     /// A fault at the next word: `expected` is what should stand there.
     pub fn expected(&self, expected: &str) -> Fault {
         match &self.peeked {
@@ -104,6 +109,7 @@ impl Words {
                 Some((Token::Name(name), span)) => Ok((name, span)),
                 _ => Err(self.expected(what)),
             },
+            Some(Token::Str(_)) => Err(self.expected(what).help("write it without quotes")),
             _ => Err(self.expected(what)),
         }
     }
@@ -115,12 +121,32 @@ impl Words {
         };
         let fault = Fault::new(*span, format!("{} is not expected here", token.describe()));
         Err(match token {
-            Token::Sign("=") => fault.help("to compare, write `==`"),
-            Token::Sign("(") => fault
+            Token::Name(_) => fault.help("filters follow a `|`, what a filter takes follows a `:`"),
+            Token::Compare(_) | Token::Sign("=") => {
+                fault.help("comparisons stand in `if`, `unless` and `elsif`")
+            }
+            _ => fault,
+        })
+    }
+
+    /// Makes sure that no word is left after a condition.
+    pub fn finish_condition(&self) -> Result<(), Fault> {
+        let Some((token, span)) = &self.peeked else {
+            return Ok(());
+        };
+        let fault = Fault::new(*span, format!("{} is not expected here", token.describe()));
+        let next = self.tokens.as_slice().first().map(|(token, _)| token);
+        Err(match (token, next) {
+            (Token::Sign("="), Some(Token::Compare(">"))) => fault.help("write `>=`"),
+            (Token::Sign("="), Some(Token::Compare("<"))) => fault.help("write `<=`"),
+            (Token::Sign("="), _) => fault.help("to compare, write `==`"),
+            (Token::Sign("|"), Some(Token::Sign("|"))) => fault.help("write `or`"),
+            (Token::Sign("|"), _) => {
+                fault.help("a condition takes no filters: `assign` what they give, then compare it")
+            }
+            (Token::Sign("("), _) => fault
                 .help("there are no brackets in conditions: `a and b or c` is `a and (b or c)`"),
-            Token::Name(name) if name.as_str() == "in" => fault,
-            Token::Name(_) => fault
-                .help("known here: ==, !=, <, >, <=, >=, contains, and, or; filters follow a `|`"),
+            (Token::Name(name), _) => unknown_operator(fault, name),
             _ => fault,
         })
     }
@@ -128,7 +154,10 @@ impl Words {
     /// Reads an expression with filters.
     pub fn filtered(&mut self) -> Result<Filtered, Fault> {
         let start = self.position();
-        let input = self.expression()?;
+        let mut input = self.expression()?;
+        if matches!(self.peek(), Some(Token::Sign("|"))) {
+            input = input.plain();
+        }
         let mut filters = Vec::new();
         while self.take_sign("|") {
             filters.push(self.filter()?);
@@ -156,6 +185,10 @@ impl Words {
         };
         let mut positional = Vec::new();
         let mut named: Vec<(String, Expression)> = Vec::new();
+        if !matches!(self.peek(), None | Some(Token::Sign(_))) {
+            let fault = self.expected(&format!("`:` after the filter `{name}`"));
+            return Err(fault.help(format!("write `{name}: …`")));
+        }
         if self.take_sign(":") {
             loop {
                 let (key, value) = self.filter_argument(filter)?;
@@ -190,21 +223,21 @@ impl Words {
     }
 
     fn filter_argument(&mut self, filter: &Filter) -> Result<(Option<String>, Expression), Fault> {
-        let is_key = matches!(self.peek(), Some(Token::Name(_)))
-            && matches!(self.tokens.as_slice().first(), Some((Token::Sign(":"), _)));
+        let is_key = matches!(self.peek(), Some(Token::Name(_))) && self.second_is_sign(":");
         if !is_key {
-            return Ok((None, self.expression()?));
+            return Ok((None, self.expression()?.plain()));
         }
         let (key, span) = self.expect_name("a name")?;
         if !filter.named.contains(&key.as_str()) {
-            return Err(Fault::new(
-                span,
-                format!("the filter `{}` has no argument `{key}`", filter.name),
-            )
-            .suggest(&key, filter.named.iter().copied()));
+            let fault = format!("the filter `{}` has no argument `{key}`", filter.name);
+            let mut fault = Fault::new(span, fault);
+            if filter.named.is_empty() {
+                fault = fault.help(format!("write only the value: `{}: …`", filter.name));
+            }
+            return Err(fault.suggest(&key, filter.named.iter().copied()));
         }
         self.expect_sign(":")?;
-        Ok((Some(key), self.expression()?))
+        Ok((Some(key), self.expression()?.plain()))
     }
 
     /// Reads comparisons joined by `and` and `or`.
@@ -281,11 +314,11 @@ impl Words {
                 }
                 let last = self.expression()?;
                 self.expect_sign(")")?;
-                ExpressionKind::Range(Box::new((first, last)))
+                ExpressionKind::Range(Box::new(bounds(first, last)?))
             }
             Token::Sign("[") => {
                 self.take();
-                let root = Root::Computed(Box::new(self.expression()?));
+                let root = Root::Computed(Box::new(self.expression()?.plain()));
                 self.expect_sign("]")?;
                 ExpressionKind::Path(self.steps(root)?)
             }
@@ -293,6 +326,9 @@ impl Words {
                 let name = name.clone();
                 self.take();
                 self.named(name)?
+            }
+            Token::Sign("=") => {
+                return Err(self.expected("a value").help("to compare, write `==`"));
             }
             Token::Sign(_) | Token::Compare(_) => return Err(self.expected("a value")),
         };
@@ -321,13 +357,53 @@ impl Words {
                 let (name, _) = self.expect_name("a name after the `.`")?;
                 steps.push(Step::Name(name));
             } else if self.take_sign("[") {
-                steps.push(Step::Index(self.expression()?));
+                steps.push(Step::Index(self.expression()?.plain()));
                 self.expect_sign("]")?;
             } else {
                 return Ok(Path { root, steps });
             }
         }
     }
+}
+
+/// What was likely meant by a name where an operator is due.
+fn unknown_operator(fault: Fault, name: &str) -> Fault {
+    const KNOWN: [&str; 3] = ["and", "or", "contains"];
+    let fault = fault.help("known here: ==, !=, <, >, <=, >=, contains, and, or");
+    match name.to_ascii_lowercase().as_str() {
+        "eq" | "is" | "equals" => fault.help("write `==`"),
+        "ne" | "isnt" | "not" => fault.help("write `!=`"),
+        "gt" => fault.help("write `>`"),
+        "gte" | "ge" => fault.help("write `>=`"),
+        "lt" => fault.help("write `<`"),
+        "lte" | "le" => fault.help("write `<=`"),
+        "in" => fault.help("write it the other way round: `list contains item`"),
+        "has" | "includes" | "include" => fault.help("write `contains`"),
+        _ => fault.suggest(name, KNOWN),
+    }
+}
+
+/// The bounds of a range. Fractions are dropped where both are numbers in the template, as in Liquid.
+fn bounds(first: Expression, last: Expression) -> Result<(Expression, Expression), Fault> {
+    for bound in [&first, &last] {
+        if let ExpressionKind::Bool(bool) = bound.kind {
+            let fault = format!("a range cannot begin or end with `{bool}`");
+            return Err(Fault::new(bound.span, fault));
+        }
+    }
+    let literal =
+        |kind: &ExpressionKind| matches!(kind, ExpressionKind::Int(_) | ExpressionKind::Number(_));
+    let both = literal(&first.kind) && literal(&last.kind);
+    let cut = |mut bound: Expression| {
+        if let ExpressionKind::Number(text) = &bound.kind
+            && both
+            && let Some(whole) = text.split('.').next()
+        {
+            bound.kind = number(whole);
+        }
+        bound
+    };
+    Ok((cut(first), cut(last)))
 }
 
 /// A number of a template: whole if it fits, else by a text that JSON takes too.
@@ -402,7 +478,7 @@ mod tests {
     fn what_is_left_over_is_refused() {
         for text in ["a b", "a = b", "a endswith b", "not a", "a and (b or c)"] {
             let mut words = words(text);
-            let read = words.condition().and_then(|_| words.finish());
+            let read = words.condition().and_then(|_| words.finish_condition());
             assert!(read.is_err(), "{text} was taken");
         }
     }

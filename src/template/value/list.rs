@@ -1,11 +1,10 @@
 //! Arrays, objects and what loops run through. Nothing of JSON is copied; order is kept.
 
-use std::borrow::Cow;
 use std::rc::Rc;
 
 use serde_json::{Map, Value as Json};
 
-use super::Value;
+use super::{Text, Value};
 
 /// Up to so many members, comparing their names is faster than hashing the one that is looked for.
 const FEW_MEMBERS: usize = 8;
@@ -25,7 +24,7 @@ pub enum Object<'a> {
     /// Straight from parsed JSON.
     Json(&'a Map<String, Json>),
     /// Made during the render: `event`, `headers`, `forloop` and the like.
-    Made(Rc<Vec<(Cow<'a, str>, Value<'a>)>>),
+    Made(Rc<Vec<(Text<'a>, Value<'a>)>>),
 }
 
 impl<'a> Array<'a> {
@@ -86,7 +85,7 @@ impl<'a> Object<'a> {
             Self::Json(members) => members.get(key).map(Value::from),
             Self::Made(members) => members
                 .iter()
-                .find(|(name, _)| name == key)
+                .find(|(name, _)| **name == *key)
                 .map(|(_, value)| value.clone()),
         }
     }
@@ -102,7 +101,7 @@ impl<'a> Object<'a> {
     }
 
     /// All members in order.
-    pub fn iter(&self) -> impl Iterator<Item = (Cow<'a, str>, Value<'a>)> + '_ {
+    pub fn iter(&self) -> impl Iterator<Item = (Text<'a>, Value<'a>)> + '_ {
         let (json, made) = match self {
             Self::Json(members) => (Some(*members), None),
             Self::Made(members) => (None, Some(members.as_ref())),
@@ -110,7 +109,7 @@ impl<'a> Object<'a> {
         let from_json = json
             .into_iter()
             .flatten()
-            .map(|(key, value)| (Cow::Borrowed(key.as_str()), Value::from(value)));
+            .map(|(key, value)| (Text::Borrowed(key), Value::from(value)));
         from_json.chain(made.into_iter().flatten().cloned())
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
-use super::{Container, Mended, Role, State, Writer};
+use super::{Container, MENDS, Mended, Role, State, Writer};
 use crate::template::sink::{Origin, Printed};
 use crate::template::syntax::Fault;
 use crate::template::value::Value;
@@ -78,6 +78,7 @@ impl Writer {
     pub fn settle(&mut self) -> Vec<Mended> {
         let keys = self.taken();
         self.rebuild(keys);
+        self.mends = MENDS;
         std::mem::take(&mut self.repairs)
     }
 

@@ -57,7 +57,7 @@ impl Writer {
                 self.state = State::Escape(role);
             }
             _ => {
-                self.mend("raw control character in a string escaped");
+                self.mend("raw control character in a string escaped")?;
                 self.escape(rest.get(..1).unwrap_or(""))?;
             }
         }
@@ -140,15 +140,13 @@ impl Writer {
         }
         match (self.state, c) {
             (State::Value(Before::Bracket), ',') | (State::Key { first: true }, ',') => {
-                self.mend_comma("leading comma dropped");
-                Ok(())
+                self.mend_comma("leading comma dropped")
             }
             (State::Value(Before::Comma), ',') | (State::Key { first: false }, ',') => {
-                self.mend_comma("doubled comma dropped");
-                Ok(())
+                self.mend_comma("doubled comma dropped")
             }
             (State::Value(Before::Colon), ',' | '}') => {
-                self.mend("value missing after a colon: null");
+                self.mend("value missing after a colon: null")?;
                 self.push("null")?;
                 self.end_value();
                 self.structure(c)
@@ -158,7 +156,7 @@ impl Writer {
             }
             (State::Value(Before::Comma), ']') | (State::Key { first: false }, '}') => {
                 self.origin = std::mem::replace(&mut self.comma, self.origin);
-                self.mend_comma("trailing comma dropped");
+                self.mend_comma("trailing comma dropped")?;
                 self.close(c)
             }
             (State::Value(_), _) => self.start_value(c),

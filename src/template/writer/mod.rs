@@ -23,7 +23,9 @@ use scan::Digits;
 /// Most arrays and objects within each other: what common parsers take, serde_json among them.
 pub const DEPTH: usize = 127;
 /// Most repairs that are reported for one render.
-const REPAIRS: usize = 100;
+pub const REPAIRS: usize = 100;
+/// Most repairs that are made: those that drop a comma cost time and print nothing, so that no other limit ends them.
+pub const MENDS: usize = 1_000_000;
 /// Room for the output at first, in bytes: most outputs need little more.
 const FIRST_ROOM: usize = 1 << 10;
 /// Most characters of a key that an error shows.
@@ -61,6 +63,8 @@ pub struct Writer {
     comma: Origin,
     origin: Origin,
     repairs: Vec<Mended>,
+    /// How many repairs may still be made.
+    mends: usize,
 }
 
 /// What is open.
@@ -132,6 +136,10 @@ impl<'a> Sink<'a> for Writer {
     fn value(&mut self, value: &Value<'a>, printed: Printed, origin: Origin) -> Result<(), Fault> {
         self.write_value(value, printed, origin)
     }
+
+    fn held(&self) -> usize {
+        self.out.len()
+    }
 }
 
 impl Writer {
@@ -152,7 +160,21 @@ impl Writer {
             comma: nowhere,
             origin: nowhere,
             repairs: Vec::new(),
+            mends: MENDS,
         }
+    }
+
+    /// The same, with so many repairs at most: what the blocks of a render make counts together.
+    #[must_use]
+    pub fn with_mends(mut self, mends: usize) -> Self {
+        self.mends = mends;
+        self
+    }
+
+    /// How many repairs it may still make.
+    #[must_use]
+    pub fn mends(&self) -> usize {
+        self.mends
     }
 
     /// The value, once it is whole, and what was mended. `end` is marked if it is not.

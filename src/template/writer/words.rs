@@ -1,10 +1,14 @@
 //! What the writer says: repairs and faults.
 
-use super::{Before, Container, DEPTH, Mended, REPAIRS, State, Writer};
+use super::{Before, Container, DEPTH, MENDS, Mended, REPAIRS, State, Writer};
 use crate::template::syntax::Fault;
 
 impl Writer {
-    pub(super) fn mend(&mut self, what: &'static str) {
+    pub(super) fn mend(&mut self, what: &'static str) -> Result<(), Fault> {
+        self.mends = self
+            .mends
+            .checked_sub(1)
+            .ok_or_else(|| self.fault(format!("the output needs more than {MENDS} repairs")))?;
         let mended = Mended {
             what,
             origin: self.origin,
@@ -12,9 +16,10 @@ impl Writer {
         if self.repairs.len() < REPAIRS && !self.repairs.contains(&mended) {
             self.repairs.push(mended);
         }
+        Ok(())
     }
 
-    pub(super) fn mend_comma(&mut self, what: &'static str) {
+    pub(super) fn mend_comma(&mut self, what: &'static str) -> Result<(), Fault> {
         self.mend(match (self.stack.last(), what) {
             (Some(Container::Array), "leading comma dropped") => {
                 "leading comma dropped: the array's length depends on the payload"
@@ -26,7 +31,7 @@ impl Writer {
                 "trailing comma dropped: the array's length depends on the payload"
             }
             _ => what,
-        });
+        })
     }
 
     pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
