@@ -30,11 +30,13 @@
 //! | 1 | [`signature`] | schemes as data: verify and sign |
 //! | 1 | [`pattern`] | which events a route takes |
 //! | 1 | [`template`] | Liquid in, valid JSON out |
+//! | 1 | [`schema`] | JSON Schemas of what templates print |
 //! | 1 | [`retry`] | when a failed attempt is made again |
 //! | 2 | [`event`] | one verified inbound request |
 //! | 3 | [`delivery`] | one event on its way to one target |
 //! | 3 | [`plan`] | the compiled configuration |
 //! | 4 | [`config`] | from files to a plan, all errors at once |
+//! | 4 | [`trial`] | samples: read, rendered, mutated |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
@@ -66,8 +68,10 @@ pub mod pattern;
 pub mod plan;
 
 pub mod retry;
+pub mod schema;
 pub mod secret;
 pub mod signature;
 pub mod store;
 pub mod template;
+pub mod trial;
 pub mod units;

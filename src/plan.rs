@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::id::{RouteName, SourceName, TargetName};
 use crate::pattern::{Mismatch, Pattern, Subject};
 use crate::retry::RetryPolicy;
+use crate::schema::Schema;
 use crate::secret::Secret;
 use crate::signature::{Key, Scheme};
 use crate::template::{RenderLimits, Template};
@@ -176,8 +177,19 @@ pub struct Route {
     pub pattern: Pattern,
     /// What reshapes the body; `None` passes it on unchanged.
     pub template: Option<Arc<Template>>,
+    /// What the template's output must look like, if the author said so.
+    pub schema: Option<OutputSchema>,
     /// To which targets; never empty, none twice.
     pub to: Vec<TargetName>,
+}
+
+/// What the output of a route's template must look like.
+#[derive(Debug, Clone)]
+pub struct OutputSchema {
+    /// The schema.
+    pub schema: Schema,
+    /// Whether every output is held against it before it is sent, and not only those of samples.
+    pub at_run_time: bool,
 }
 
 /// All routes; every one that matches applies.
@@ -256,6 +268,7 @@ mod tests {
             from: from.iter().map(|name| name.parse().unwrap()).collect(),
             pattern: Pattern::compile(&record).unwrap(),
             template: None,
+            schema: None,
             to: vec!["erp".parse().unwrap()],
         })
     }

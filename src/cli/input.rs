@@ -11,11 +11,12 @@ use jiff::Timestamp;
 
 use super::{ConfigArg, Exit, Failure};
 use crate::config;
-use crate::event::{Event, EventParts, UNKNOWN_TYPE};
-use crate::id::{EventId, SourceName};
+use crate::event::Event;
+use crate::id::SourceName;
 use crate::plan::{Plan, Source};
 use crate::secret::Secret;
-use crate::signature::{self, Key, Scheme, SchemeRecord};
+use crate::signature::{Key, Scheme, SchemeRecord};
+use crate::trial::{self, Request};
 
 /// A sample event, as options of a command.
 #[derive(Debug, Args)]
@@ -40,36 +41,15 @@ impl SampleArgs {
     pub(super) fn to_event(&self, source: Option<&Source>) -> Result<Event, Failure> {
         let body = Bytes::from(read(&self.event)?);
         let headers = parse_headers(&self.headers)?;
-        let (message_id, event_type) = match source {
-            Some(source) => signature::describe(&source.scheme, &headers, &body),
-            None => (None, type_member(&body)),
-        };
-        let event_type = self.event_type.clone().or(event_type);
-        let name = source.map_or("sample", |source| source.name.as_str());
-        Ok(Event::from_stored(EventParts {
-            id: EventId::generate(),
-            source: name
-                .parse::<SourceName>()
-                .map_err(|error| Failure::caused(Exit::Usage, &error))?,
-            message_id,
-            event_type: event_type.unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
-            headers: headers
-                .iter()
-                .map(|(name, value)| {
-                    let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-                    (name.as_str().to_owned(), value)
-                })
-                .collect(),
+        trial::event(Request {
+            source,
+            headers: &headers,
             body,
-            received_at: Timestamp::now(),
-            hops: 0,
-        }))
+            event_type: self.event_type.clone(),
+            now: Timestamp::now(),
+        })
+        .map_err(|error| Failure::caused(Exit::Usage, &error))
     }
-}
-
-fn type_member(body: &[u8]) -> Option<String> {
-    let body: serde_json::Value = serde_json::from_slice(body).ok()?;
-    Some(body.get("type")?.as_str()?.to_owned())
 }
 
 /// The source of this name, or the only one there is.

@@ -3,8 +3,10 @@
 //! Printed plainly, without colour; secrets that stand in the file are blotted out of the lines that are shown.
 
 use std::fmt;
+use std::path::Path;
 
 use crate::excerpt::{self, Place};
+use crate::template::TemplateError;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +38,51 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// The line that is marked, for the caret.
     pub source_line: String,
+}
+
+impl Diagnostic {
+    /// What is wrong with a template, at the place in the template; `path` is where the configuration names it.
+    #[must_use]
+    pub fn of_template(severity: Severity, path: &str, error: &TemplateError) -> Self {
+        let start = error.column.saturating_sub(1);
+        let marked: usize = error
+            .source_line
+            .chars()
+            .skip(start)
+            .scan(0, |bytes, c| {
+                *bytes += c.len_utf8();
+                Some(*bytes)
+            })
+            .take_while(|bytes| *bytes <= error.length)
+            .count();
+        Self {
+            severity,
+            file: error.path.to_string(),
+            line: error.line,
+            column: error.column,
+            length: marked.max(1),
+            path: path.to_owned(),
+            message: error.message.clone(),
+            help: error.help.clone(),
+            source_line: error.source_line.to_string(),
+        }
+    }
+
+    /// What is wrong with a file as a whole.
+    #[must_use]
+    pub fn of_file(severity: Severity, file: &Path, message: String) -> Self {
+        Self {
+            severity,
+            file: file.display().to_string(),
+            line: 0,
+            column: 0,
+            length: 1,
+            path: String::new(),
+            message,
+            help: None,
+            source_line: String::new(),
+        }
+    }
 }
 
 impl fmt::Display for Diagnostic {

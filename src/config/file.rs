@@ -186,11 +186,33 @@ pub struct RouteFile {
     /// A file under `templates`; without one the body goes on unchanged.
     #[serde(default)]
     pub template: Option<String>,
+    /// What the template's output must look like: the file of a JSON Schema. `ingate check` holds it against the samples.
+    #[serde(default)]
+    pub schema: Option<SchemaFile>,
     /// To which target, or targets.
     pub to: OneOrMany,
     /// Events and what the template must make of them.
     #[serde(default)]
     pub tests: Option<Vec<TestFile>>,
+}
+
+/// The JSON Schema of an output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SchemaFile {
+    /// Where it is.
+    pub file: String,
+    /// Whether every output is held against it.
+    pub at_run_time: bool,
+}
+
+/// The same as a mapping.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct SchemaOptions {
+    /// The file of the schema.
+    pub file: String,
+    /// Whether every output is held against it, too: what does not fit is not sent, the delivery is parked. False unless given.
+    #[serde(default)]
+    pub at_run_time: Option<bool>,
 }
 
 /// An event and what the template must make of it.
@@ -361,6 +383,63 @@ impl JsonSchema for HeaderFile {
         json_schema!({
             "description": "A text, or where a secret comes from.",
             "anyOf": [{"type": "string"}, secret],
+        })
+    }
+}
+
+impl Serialize for SchemaFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.at_run_time {
+            false => to.serialize_str(&self.file),
+            true => SchemaOptions {
+                file: self.file.clone(),
+                at_run_time: Some(true),
+            }
+            .serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for SchemaFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct SchemaVisitor;
+        impl<'de> Visitor<'de> for SchemaVisitor {
+            type Value = SchemaFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the file of a JSON Schema, or {file: NAME, at_run_time: true}")
+            }
+
+            fn visit_str<E: de::Error>(self, file: &str) -> Result<SchemaFile, E> {
+                Ok(SchemaFile {
+                    file: file.to_owned(),
+                    at_run_time: false,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<SchemaFile, A::Error> {
+                let options =
+                    SchemaOptions::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(SchemaFile {
+                    file: options.file,
+                    at_run_time: options.at_run_time.unwrap_or(false),
+                })
+            }
+        }
+        from.deserialize_any(SchemaVisitor)
+    }
+}
+
+impl JsonSchema for SchemaFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Schema".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let options = generator.subschema_for::<SchemaOptions>();
+        json_schema!({
+            "description": "The JSON Schema of an output: its file, or the file and when it is used.",
+            "anyOf": [{"type": "string"}, options],
         })
     }
 }

@@ -101,6 +101,16 @@ pub struct RouteTest {
     pub expect: PathBuf,
 }
 
+impl RouteTest {
+    /// Reads the event's body.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in words; also that it has more than `most` bytes.
+    pub fn read_event(&self, most: usize) -> Result<Vec<u8>, String> {
+        read_bytes(&self.event, u64::try_from(most).unwrap_or(u64::MAX))
+    }
+}
+
 /// Reads and compiles a configuration. Relative paths in it are relative to it.
 ///
 /// # Errors

@@ -117,28 +117,7 @@ impl Report {
 
     /// A template does not compile; the place is the template's.
     pub(super) fn template(&mut self, path: &str, error: &TemplateError) {
-        let line_start = error.column.saturating_sub(1);
-        let marked: usize = error
-            .source_line
-            .chars()
-            .skip(line_start)
-            .scan(0, |bytes, c| {
-                *bytes += c.len_utf8();
-                Some(*bytes)
-            })
-            .take_while(|bytes| *bytes <= error.length)
-            .count();
-        self.push(Diagnostic {
-            severity: Severity::Error,
-            file: error.path.to_string(),
-            line: error.line,
-            column: error.column,
-            length: marked.max(1),
-            path: path.to_owned(),
-            message: error.message.clone(),
-            help: error.help.clone(),
-            source_line: error.source_line.to_string(),
-        });
+        self.push(Diagnostic::of_template(Severity::Error, path, error));
     }
 
     /// Whether there is any error.

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use super::RouteTest;
 use super::compile::Context;
 use super::error::known;
-use super::file::{RouteFile, TestFile};
+use super::file::{RouteFile, SchemaFile, TestFile};
+use super::read_bounded;
 use super::templates::Templates;
 use super::yaml::{item, member};
 use crate::id::{NameError, RouteName, SourceName, TargetName};
 use crate::pattern::{OneOrMany, Pattern};
-use crate::plan::Route;
+use crate::plan::{OutputSchema, Route};
+use crate::schema::{self, Schema};
 
 /// What routes may name: everything that the file has, right or wrong, so that one mistake is told once.
 pub(super) struct Names<'a> {
@@ -66,6 +68,7 @@ pub(super) fn compile(
             .template
             .as_deref()
             .map(|template| templates.get(cx, &template_path, template, name.as_ref()));
+        let schema = output_schema(cx, &member(&at, "schema"), file);
         let tests = file.tests.as_deref().unwrap_or_default();
         if !tests.is_empty() && template.is_none() {
             let message = "tests compare what a template makes, and this route has none";
@@ -80,6 +83,7 @@ pub(super) fn compile(
                 pattern,
                 // A template that does not compile is an error, so no plan is made of this.
                 template: template.flatten(),
+                schema,
                 to,
             }));
         }
@@ -130,6 +134,40 @@ fn pattern(cx: &mut Context<'_>, at: &str, file: &RouteFile) -> Option<Pattern> 
             for error in errors {
                 cx.report.error(&member(at, &error.path), error.message);
             }
+            None
+        }
+    }
+}
+
+/// The schema of a route; what is wrong with it is reported.
+fn output_schema(cx: &mut Context<'_>, at: &str, file: &RouteFile) -> Option<OutputSchema> {
+    let SchemaFile {
+        file: name,
+        at_run_time,
+    } = file.schema.as_ref()?;
+    if file.template.is_none() {
+        let message = "a schema checks what a template makes, and this route has none";
+        cx.report.error(at, message);
+        return None;
+    }
+    let path = cx.beside(name);
+    let shown = path.display();
+    let text = match read_bounded(&path, schema::SCHEMA_BYTES) {
+        Ok(text) => text,
+        Err(why) => {
+            let message = format!("the schema {shown} cannot be read: {why}");
+            cx.report.error(at, message);
+            return None;
+        }
+    };
+    match Schema::compile(name, &text) {
+        Ok(schema) => Some(OutputSchema {
+            schema,
+            at_run_time: *at_run_time,
+        }),
+        Err(error) => {
+            let message = format!("the schema {shown} cannot be used: {error}");
+            cx.report.error(at, message);
             None
         }
     }

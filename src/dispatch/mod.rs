@@ -22,7 +22,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use self::client::Client;
@@ -51,6 +51,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     mended: Mended,
+    /// Turns of renders that take long: as many as there are processors.
+    renders: Semaphore,
 }
 
 /// How far the end has come; the order is the order in which it comes.
@@ -90,6 +92,7 @@ impl Dispatcher {
             clock,
             metrics,
             mended: Mended::default(),
+            renders: Semaphore::new(std::thread::available_parallelism().map_or(1, Into::into)),
         });
         let mut lanes = JoinSet::new();
         for target in shared.plan.targets.values() {

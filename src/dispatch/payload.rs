@@ -15,6 +15,7 @@ use crate::delivery::DeadReason;
 use crate::event::Event;
 use crate::id::{RouteName, TargetName};
 use crate::plan::{Plan, Route};
+use crate::schema::Schema;
 use crate::store::Claimed;
 use crate::template::{Remark, Rendered, Scene, Template};
 
@@ -71,7 +72,7 @@ pub(super) async fn payload(
         Some(template) if claimed.delivery.attempts == 0 => template,
         _ => return Ok(unchanged(&claimed.event).await),
     };
-    let rendered = rendered(&shared.plan, route, template, target, &claimed.event).await?;
+    let rendered = rendered(shared, route, template, target, &claimed.event).await?;
     if !rendered.repairs.is_empty() {
         shared.metrics.template_repaired(route.name.as_str());
         shared.mended.report(&route.name, &rendered.repairs);
@@ -107,56 +108,111 @@ async fn unchanged(event: &Arc<Event>) -> Payload {
 }
 
 async fn rendered(
-    plan: &Arc<Plan>,
+    shared: &Shared,
     route: &Arc<Route>,
     template: &Arc<Template>,
     target: &TargetName,
     event: &Arc<Event>,
 ) -> Result<Rendered, Unsendable> {
-    let (plan, route, target) = (Arc::clone(plan), Arc::clone(route), target.clone());
-    let (template, event) = (Arc::clone(template), Arc::clone(event));
-    let size = event.parts().body.len();
-    let work = move || render(&plan, &route, &template, &target, &event);
-    off_loop(size, work).await.unwrap_or_else(|| {
-        Err(Unsendable {
-            reason: DeadReason::Render,
-            detail: "the template engine broke down on this event".to_owned(),
-        })
-    })
+    let job = Job {
+        plan: Arc::clone(&shared.plan),
+        route: Arc::clone(route),
+        template: Arc::clone(template),
+        target: target.clone(),
+        event: Arc::clone(event),
+    };
+    let broke_down = || Unsendable {
+        reason: DeadReason::Render,
+        detail: "the template engine broke down on this event".to_owned(),
+    };
+    if event.parts().body.len() <= LARGE_BODY_BYTES && !job.is_checked() {
+        // Most templates take some microseconds, too little to be handed over.
+        let briefly = AssertUnwindSafe(|| job.with_scene(|scene| job.render_briefly(scene)));
+        match catch_unwind(briefly) {
+            Ok(Ok(Some(rendered))) => return Ok(rendered),
+            Ok(Ok(None)) => {}
+            Ok(Err(unsendable)) => return Err(unsendable),
+            Err(_) => return Err(broke_down()),
+        }
+    }
+    // Renders that take long may take much memory, too. The semaphore is never closed.
+    let _turn = shared.renders.acquire().await;
+    let work = move || job.with_scene(|scene| job.render(scene));
+    match blocking(work).await {
+        Some(rendered) => rendered.and_then(|rendered| rendered),
+        None => Err(broke_down()),
+    }
 }
 
-fn render(
-    plan: &Plan,
-    route: &Route,
-    template: &Template,
-    target: &TargetName,
-    event: &Event,
-) -> Result<Rendered, Unsendable> {
-    let parts = event.parts();
-    let Some(payload) = event.json() else {
-        return Err(Unsendable {
-            reason: DeadReason::NotJson,
-            detail: "the body is not JSON and the route has a template".to_owned(),
-        });
+/// A render, with all that it reads.
+struct Job {
+    plan: Arc<Plan>,
+    route: Arc<Route>,
+    template: Arc<Template>,
+    target: TargetName,
+    event: Arc<Event>,
+}
+
+impl Job {
+    /// Whether the output is held against a schema, which may take long.
+    fn is_checked(&self) -> bool {
+        let schema = self.route.schema.as_ref();
+        schema.is_some_and(|output| output.at_run_time)
+    }
+
+    fn with_scene<T>(&self, work: impl FnOnce(&Scene<'_>) -> T) -> Result<T, Unsendable> {
+        let parts = self.event.parts();
+        let Some(payload) = self.event.json() else {
+            return Err(Unsendable {
+                reason: DeadReason::NotJson,
+                detail: "the body is not JSON and the route has a template".to_owned(),
+            });
+        };
+        let id = parts.id.to_string();
+        Ok(work(&Scene {
+            payload,
+            event: self.event.facts(&id),
+            headers: &parts.headers,
+            route: self.route.name.as_str(),
+            target: self.target.as_str(),
+            vars: &self.plan.vars,
+        }))
+    }
+
+    fn render_briefly(&self, scene: &Scene<'_>) -> Option<Rendered> {
+        self.template.render_briefly(scene, self.plan.render)
+    }
+
+    fn render(&self, scene: &Scene<'_>) -> Result<Rendered, Unsendable> {
+        let rendered = self
+            .template
+            .render(scene, self.plan.render)
+            .map_err(|error| Unsendable {
+                reason: DeadReason::Render,
+                detail: match &error.help {
+                    Some(help) => format!("{error} ({help})"),
+                    None => error.to_string(),
+                },
+            })?;
+        match &self.route.schema {
+            Some(output) if output.at_run_time => fits(&output.schema, &rendered.body)?,
+            _ => {}
+        }
+        Ok(rendered)
+    }
+}
+
+/// Holds a rendered body against the schema of its route.
+fn fits(schema: &Schema, body: &[u8]) -> Result<(), Unsendable> {
+    let misfit = match serde_json::from_slice(body) {
+        Ok(output) => schema.check(&output).map_err(|misfit| misfit.to_string()),
+        // What a template renders is JSON; should it not be, it is not sent either.
+        Err(error) => Err(error.to_string()),
     };
-    let id = parts.id.to_string();
-    let scene = Scene {
-        payload,
-        event: event.facts(&id),
-        headers: &parts.headers,
-        route: route.name.as_str(),
-        target: target.as_str(),
-        vars: &plan.vars,
-    };
-    template
-        .render(&scene, plan.render)
-        .map_err(|error| Unsendable {
-            reason: DeadReason::Render,
-            detail: match &error.help {
-                Some(help) => format!("{error} ({help})"),
-                None => error.to_string(),
-            },
-        })
+    misfit.map_err(|misfit| Unsendable {
+        reason: DeadReason::Render,
+        detail: format!("the output does not fit {}: {misfit}", schema.name()),
+    })
 }
 
 /// Runs work over `size` bytes where it holds nothing up; `None` if it panicked.
@@ -167,6 +223,11 @@ async fn off_loop<T: Send + 'static>(
     if size <= LARGE_BODY_BYTES {
         return catch_unwind(AssertUnwindSafe(work)).ok();
     }
+    blocking(work).await
+}
+
+/// Runs work on a thread of its own kind; `None` if it panicked.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Some(done),
         Err(error) if error.is_panic() => None,

@@ -184,6 +184,7 @@ fn every_target_of_a_route_gets_a_delivery() {
         from: vec!["s".parse().unwrap()],
         pattern: Pattern::default(),
         template: None,
+        schema: None,
         to: vec!["one".parse().unwrap(), "two".parse().unwrap()],
     };
     let pending = State::Pending { due: now };

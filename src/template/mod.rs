@@ -11,6 +11,7 @@ pub mod filters;
 pub mod limits;
 pub mod number;
 mod proof;
+mod reads;
 mod render;
 mod scope;
 mod sink;
@@ -27,10 +28,11 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use proof::{Decision, Finding, Proof, Verdict};
+pub use reads::{Read, Shown as ShownPath, Step};
 use sink::Origin;
-pub use syntax::Cause;
 use syntax::tree::Block;
 use syntax::{Calls, Fault, Site, Source, Span};
+pub use syntax::{Cause, nearest};
 use writer::Mended;
 
 /// Where `include` and `render` find other templates.
@@ -228,6 +230,12 @@ impl Template {
     /// Seeks payloads on which the findings of this template's proof really fail; costs some renders.
     pub fn seek_examples(&self, proof: &mut Proof) {
         proof::example::add(self, proof);
+    }
+
+    /// Which paths of the payload it reads, each once, at its first place; very many are not all told.
+    #[must_use]
+    pub fn reads(&self) -> Vec<Read> {
+        reads::of(&self.compiled)
     }
 
     /// A hash of the text and of all partials, in hex; changes when what it renders may change.

@@ -132,15 +132,18 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// Prints all of it.
-    pub fn replay(&self, out: &mut dyn Sink<'a>) -> Result<(), Fault> {
-        for piece in &self.pieces {
-            match piece {
-                Recorded::Literal(text, origin) => out.literal(text, *origin)?,
-                Recorded::Value(value, printed, origin) => out.value(value, *printed, *origin)?,
+    /// Prints all of it; an error comes with the file that it is in.
+    pub fn replay(&self, out: &mut dyn Sink<'a>) -> Result<(), (Fault, usize)> {
+        self.pieces.iter().try_for_each(|piece| match piece {
+            Recorded::Literal(text, origin) => {
+                let printed = out.literal(text, *origin);
+                printed.map_err(|fault| (fault, origin.file))
             }
-        }
-        Ok(())
+            Recorded::Value(value, printed, origin) => {
+                let printed = out.value(value, *printed, *origin);
+                printed.map_err(|fault| (fault, origin.file))
+            }
+        })
     }
 }
 

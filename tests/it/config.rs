@@ -181,7 +181,7 @@ fn the_schema_takes_what_is_right() {
 }
 
 /// The golden cases whose mistakes are of shape, which a schema can see.
-const WRONG_IN_SHAPE: [&str; 15] = [
+const WRONG_IN_SHAPE: [&str; 16] = [
     "aliases",
     "dedupe",
     "headers",
@@ -191,6 +191,7 @@ const WRONG_IN_SHAPE: [&str; 15] = [
     "missing-keys",
     "not-a-mapping",
     "retry",
+    "schema-shape",
     "scheme",
     "secret-shapes",
     "several-at-once",

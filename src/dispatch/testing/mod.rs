@@ -74,6 +74,7 @@ pub(crate) fn plan(targets: Vec<Target>) -> Plan {
         from: vec!["wreno".parse().unwrap()],
         pattern: Pattern::default(),
         template: None,
+        schema: None,
         to,
     };
     Plan {

@@ -8,6 +8,9 @@ use crate::template::syntax::expression::{
     Comparison, Expression, ExpressionKind, FilterCall, Filtered, Operator, Path, Root, Step,
 };
 
+/// Longer literals, in bytes, are not remembered.
+const SPELLED: usize = 64;
+
 /// A condition that depends on the payload.
 #[derive(Debug, Clone)]
 pub struct Open {
@@ -30,6 +33,7 @@ pub fn spelling(expression: &Expression, roots: &mut Vec<String>) -> Option<Stri
         ExpressionKind::Bool(b) => b.to_string(),
         ExpressionKind::Int(int) => int.to_string(),
         ExpressionKind::Number(text) => text.clone(),
+        ExpressionKind::Str(text) if text.len() > SPELLED => return None,
         ExpressionKind::Str(text) => format!("{text:?}"),
         ExpressionKind::Empty => "empty".to_owned(),
         ExpressionKind::Blank => "blank".to_owned(),
@@ -63,10 +67,11 @@ pub fn value(way: &Way, counters: &HashSet<String>, expression: &Expression) -> 
         ExpressionKind::Nil => Known::Nil,
         ExpressionKind::Bool(b) => Known::Bool(*b),
         ExpressionKind::Int(int) => Known::Int(*int),
+        ExpressionKind::Str(text) if text.len() > SPELLED => Known::Scalar,
         ExpressionKind::Str(text) => Known::Str(text.clone()),
         ExpressionKind::Number(_) => Known::Scalar,
         ExpressionKind::Range(_) => Known::Truthy,
-        ExpressionKind::Empty | ExpressionKind::Blank => Known::Odd,
+        ExpressionKind::Empty | ExpressionKind::Blank => Known::Nothing,
         ExpressionKind::Path(path) => path_value(way, counters, path),
     }
 }
@@ -204,16 +209,7 @@ fn through(
             {
                 Known::Truthy
             }
-            (Yields::Bool | Yields::Any, _) => {
-                let named = call.named.iter().map(|(_, argument)| argument);
-                let mut read = call.positional.iter().chain(named);
-                let odd = |argument: &Expression| value(way, counters, argument) == Known::Odd;
-                if input == Known::Odd || read.any(odd) {
-                    Known::Odd
-                } else {
-                    Known::Nothing
-                }
-            }
+            (Yields::Bool | Yields::Any, _) => Known::Nothing,
         }
     })
 }
@@ -259,7 +255,7 @@ pub fn ask(way: &Way, counters: &HashSet<String>, comparison: &Comparison) -> An
     match &comparison.right {
         None => match value(way, counters, left).truth() {
             Some(known) => Answer::Known(known),
-            None => open(way, counters, left, Question::Truthy, false),
+            None => open(way, left, Question::Truthy, false),
         },
         Some((operator, right))
             if let Some(answer) = size(way, counters, left, *operator, right) =>
@@ -286,7 +282,7 @@ pub fn ask(way: &Way, counters: &HashSet<String>, comparison: &Comparison) -> An
             match spelling(right, &mut roots) {
                 Some(text) => {
                     let question = Question::Other(format!("{operator:?} {text}"));
-                    open_with(way, counters, left, question, false, roots)
+                    open_with(way, left, question, false, roots)
                 }
                 None => unrelated(),
             }
@@ -316,16 +312,15 @@ pub fn equal(
             )
     };
     if literal(right, &b) {
-        return open(way, counters, left, Question::Equals(b), false);
+        return open(way, left, Question::Equals(b), false);
     }
     if literal(left, &a) {
-        return open(way, counters, right, Question::Equals(a), false);
+        return open(way, right, Question::Equals(a), false);
     }
     let mut roots = Vec::new();
     match spelling(right, &mut roots) {
         Some(text) => open_with(
             way,
-            counters,
             left,
             Question::Other(format!("== {text}")),
             false,
@@ -335,7 +330,8 @@ pub fn equal(
     }
 }
 
-fn unrelated() -> Answer {
+/// An answer that nothing is known of.
+pub fn unrelated() -> Answer {
     Answer::Open(Open {
         fact: None,
         source: None,
@@ -343,49 +339,32 @@ fn unrelated() -> Answer {
     })
 }
 
-fn open(
-    way: &Way,
-    counters: &HashSet<String>,
-    subject: &Expression,
-    question: Question,
-    negated: bool,
-) -> Answer {
-    open_with(way, counters, subject, question, negated, Vec::new())
+fn open(way: &Way, subject: &Expression, question: Question, negated: bool) -> Answer {
+    open_with(way, subject, question, negated, Vec::new())
 }
 
 /// Whether a loop over this has a round.
-pub fn rounds(
-    way: &Way,
-    counters: &HashSet<String>,
-    over: &Expression,
-    extra: String,
-    roots: Vec<String>,
-) -> Answer {
+pub fn rounds(way: &Way, over: &Expression, extra: String, roots: Vec<String>) -> Answer {
     let question = if extra.is_empty() {
         Question::Rounds
     } else {
         Question::Other(format!("rounds {extra}"))
     };
-    open_with(way, counters, over, question, false, roots)
+    open_with(way, over, question, false, roots)
 }
 
 fn open_with(
     way: &Way,
-    counters: &HashSet<String>,
     subject: &Expression,
     question: Question,
     negated: bool,
     mut roots: Vec<String>,
 ) -> Answer {
     let source = source(way, subject);
-    let odd = value(way, counters, subject) == Known::Odd;
     let Some(subject) = spelling(subject, &mut roots) else {
         return unrelated();
     };
     for fact in way.facts.iter().filter(|fact| fact.subject == subject) {
-        if odd && fact.question != question {
-            continue;
-        }
         if let Some(known) = follows(&fact.question, fact.holds, &question) {
             return Answer::Known(known != negated);
         }
@@ -457,7 +436,7 @@ fn size(
         (ExpressionKind::Empty, Operator::Equal) if !of_size => true,
         _ => return None,
     };
-    Some(open(way, counters, &array, Question::Rounds, negated))
+    Some(open(way, &array, Question::Rounds, negated))
 }
 
 /// `forloop.index == forloop.length` and the like: whether it is the last round decides them.

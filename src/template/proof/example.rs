@@ -5,13 +5,14 @@ use serde_json::{Map, Number, Value, json};
 
 use super::state::{Hint, Known};
 use super::{Finding, Proof, Verdict};
+use crate::template::render::json_briefly;
 use crate::template::writer::Writer;
-use crate::template::{EventFacts, RenderLimits, Rendered, Scene, Template, TemplateError};
+use crate::template::{EventFacts, Scene, Template, TemplateError};
 
 /// Most findings for which one is sought: each costs some renders.
 const SOUGHT: usize = 5;
-/// Most bytes that such a render prints.
-const OUTPUT: usize = 1 << 20;
+/// Most values in such a payload: nested loops double them at each level.
+const VALUES: usize = 10_000;
 
 /// Adds counter-examples to a template's proof where they can be found.
 pub fn add(template: &Template, proof: &mut Proof) {
@@ -46,7 +47,7 @@ fn fails(template: &Template, payload: &Value, finding: &Finding) -> bool {
 }
 
 /// Renders with this payload, everything else being plain.
-pub(super) fn render(template: &Template, payload: &Value) -> Result<Rendered, TemplateError> {
+fn render(template: &Template, payload: &Value) -> Result<(), TemplateError> {
     let scene = Scene {
         payload,
         event: EventFacts {
@@ -61,10 +62,7 @@ pub(super) fn render(template: &Template, payload: &Value) -> Result<Rendered, T
         target: "target",
         vars: &Map::new(),
     };
-    let limits = RenderLimits {
-        output_bytes: OUTPUT,
-    };
-    template.render(&scene, limits)
+    json_briefly(&template.compiled, &scene, usize::MAX).map(|_| ())
 }
 
 /// Payloads that may take the way of these hints: with items of several kinds, with loops run as often as on the way and
@@ -94,10 +92,11 @@ fn add_candidate(
     rounds: &dyn Fn(usize) -> Value,
 ) {
     let mut payload = json!({});
+    let mut left = VALUES;
     for hint in hints {
-        match hint {
-            Hint::Set(source, true) => set(&mut payload, source, item),
-            Hint::Set(source, false) => set(&mut payload, source, &Value::Null),
+        let (source, value) = match hint {
+            Hint::Set(source, true) => (source, item.clone()),
+            Hint::Set(source, false) => (source, Value::Null),
             Hint::Is(source, known) => {
                 let value = match known {
                     Known::Bool(b) => json!(b),
@@ -105,28 +104,33 @@ fn add_candidate(
                     Known::Str(text) => json!(text),
                     _ => Value::Null,
                 };
-                set(&mut payload, source, &value);
+                (source, value)
             }
-            Hint::Rounds(source, 0) => set(&mut payload, source, &json!([])),
-            Hint::Rounds(source, count) => set(&mut payload, source, &rounds(*count)),
-        }
+            Hint::Rounds(source, 0) => (source, json!([])),
+            Hint::Rounds(source, count) => (source, rounds(*count)),
+        };
+        set(&mut payload, source, &value, &mut left);
     }
-    if !candidates.contains(&payload) {
+    if left > 0 && !candidates.contains(&payload) {
         candidates.push(payload);
     }
 }
 
 /// Sets what a source leads to; what is in the way and no object becomes one.
-fn set(at: &mut Value, source: &[Option<String>], value: &Value) {
+/// `left` is how many values may still be set.
+fn set(at: &mut Value, source: &[Option<String>], value: &Value, left: &mut usize) {
     let Some((step, rest)) = source.split_first() else {
-        *at = value.clone();
+        *left = left.saturating_sub(1);
+        if *left > 0 {
+            *at = value.clone();
+        }
         return;
     };
     match step {
         None => {
             if let Value::Array(items) = at {
                 for item in items {
-                    set(item, rest, value);
+                    set(item, rest, value, left);
                 }
             }
         }
@@ -139,6 +143,7 @@ fn set(at: &mut Value, source: &[Option<String>], value: &Value) {
                     members.entry(name.clone()).or_insert(Value::Null),
                     rest,
                     value,
+                    left,
                 );
             }
         }

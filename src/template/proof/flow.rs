@@ -1,6 +1,7 @@
 //! Follows all ways through the tree, as rendering would walk it.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use super::Failure;
 use super::ask;
@@ -17,10 +18,13 @@ use crate::template::writer::{Mended, Writer};
 
 /// Most ways at one place; beyond it they are made one where they differ only in what they know.
 pub const WAYS: usize = 200;
-/// Most nodes and bytes that are followed in all: bounds the time of the proof to about a second.
-const WORK: usize = 4_000_000;
-/// What a node of a way counts.
-const NODE: usize = 64;
+/// Most work in all: bytes of text that are followed, and what the ways weigh at each node. Bounds the time of the proof to
+/// about a second.
+const WORK: usize = 1_000_000;
+/// What a node counts on each way, besides what the way weighs.
+const NODE: usize = 32;
+/// Most that all ways at one place weigh: bounds the memory of the proof to some tens of MiB.
+const HELD: usize = 100_000;
 /// Most places that are told.
 const FAILURES: usize = 20;
 /// What following all ways yields.
@@ -159,7 +163,7 @@ impl<'t> Follower<'t> {
         if self.file != 0 || self.rounds > 0 {
             return;
         }
-        let useless = |fact: &Fact| !self.survey.asked_from(&fact.subject, place);
+        let useless = |fact: &Rc<Fact>| !self.survey.asked_from(&fact.subject, place);
         if ways.iter().any(|way| way.facts.iter().any(useless)) {
             for mut way in std::mem::take(ways).into_list() {
                 way.facts.retain(|fact| !useless(fact));
@@ -174,7 +178,7 @@ impl<'t> Follower<'t> {
         }
     }
 
-    fn spend(&mut self, work: usize, span: Span) -> bool {
+    pub fn spend(&mut self, work: usize, span: Span) -> bool {
         self.work = self.work.saturating_add(work);
         if self.work > WORK {
             self.give_up(
@@ -183,6 +187,16 @@ impl<'t> Follower<'t> {
             );
         }
         self.found.gave_up.is_none()
+    }
+
+    /// Counts what it takes to carry the ways over a node.
+    fn carry(&mut self, ways: &mut Ways, span: Span) -> bool {
+        let weight: usize = ways.iter().map(Way::weight).sum();
+        if weight > HELD {
+            self.give_up(span, "the ways that lead here are too large to be followed");
+        }
+        let made_one = std::mem::take(&mut ways.work);
+        self.spend(NODE * ways.len() + weight + made_one, span)
     }
 
     /// Keeps the number of ways within bounds.
@@ -254,8 +268,7 @@ impl<'t> Follower<'t> {
         let mut ends = Ends::next(ways);
         for node in &block.nodes {
             self.drop_facts(&mut ends.next, node.span.start);
-            let count = ends.next.len();
-            if count == 0 || !self.spend(NODE * count, node.span) {
+            if ends.next.is_empty() || !self.carry(&mut ends.next, node.span) {
                 ends.next = Ways::default();
                 break;
             }

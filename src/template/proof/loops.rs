@@ -75,13 +75,7 @@ impl<'t> Follower<'t> {
             let answer = match &extra {
                 _ if most == 0 => Answer::Known(false),
                 _ if least > 0 => Answer::Known(true),
-                Some(extra) => ask::rounds(
-                    &way,
-                    &self.survey.counters,
-                    &over.collection,
-                    extra.clone(),
-                    roots.clone(),
-                ),
+                Some(extra) => ask::rounds(&way, &over.collection, extra.clone(), roots.clone()),
                 None => Answer::Open(Open {
                     fact: None,
                     source: None,
@@ -255,8 +249,7 @@ impl<'t> Follower<'t> {
     /// The way with the names of a partial.
     fn enter_call(&self, call: &'t Call, mut way: Way) -> Way {
         let mut frame = Frame::default();
-        // Of arguments of one name the first counts.
-        for (target, value) in call.arguments.iter().rev() {
+        for (target, value) in &call.arguments {
             let known = ask::value(&way, &self.survey.counters, value);
             frame
                 .names
@@ -265,7 +258,6 @@ impl<'t> Follower<'t> {
         if let Some(bound) = &call.bound {
             let known = match ask::value(&way, &self.survey.counters, &bound.value) {
                 known if !bound.each && call.isolated => known,
-                Known::Odd => Known::Odd,
                 _ => Known::Nothing,
             };
             frame.names.insert(bound.alias.clone(), (known, None));

@@ -6,12 +6,12 @@
 //! what is too large to follow is *checked at run time*.
 
 mod ask;
+#[cfg(test)]
+mod costs;
 mod decisions;
 pub(super) mod example;
 mod flow;
 mod loops;
-#[cfg(test)]
-mod random;
 mod state;
 mod survey;
 #[cfg(test)]

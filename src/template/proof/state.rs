@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 
 use crate::template::sink::Origin;
@@ -12,8 +13,6 @@ use crate::template::writer::{Shape, Writer};
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Known {
     Nothing,
-    /// Nothing, and it may be the literal `empty` or `blank`, which equal several things.
-    Odd,
     /// Neither nil nor false.
     Truthy,
     /// Text or a number.
@@ -31,7 +30,7 @@ pub enum Known {
 impl Known {
     pub fn truth(&self) -> Option<bool> {
         match self {
-            Self::Nothing | Self::Odd => None,
+            Self::Nothing => None,
             Self::Nil | Self::Bool(false) => Some(false),
             Self::Truthy
             | Self::Scalar
@@ -46,7 +45,7 @@ impl Known {
     /// Whether two values are equal, as far as that can be told.
     pub fn equals(&self, other: &Self) -> Option<bool> {
         match (self, other) {
-            (Self::Nothing | Self::Odd, _) | (_, Self::Nothing | Self::Odd) => None,
+            (Self::Nothing, _) | (_, Self::Nothing) => None,
             (Self::AtLeast(least), Self::Int(int)) | (Self::Int(int), Self::AtLeast(least))
                 if int < least =>
             {
@@ -188,39 +187,65 @@ pub struct Step {
 
 pub type Route = Option<Rc<Step>>;
 
+impl Drop for Step {
+    /// One after the other: a way can be as long as the template, the stack is not.
+    fn drop(&mut self) {
+        let mut next = self.before.take();
+        while let Some(mut step) = next.and_then(|step| Rc::try_unwrap(step).ok()) {
+            next = step.before.take();
+        }
+    }
+}
+
 /// A way through the template up to here.
 #[derive(Debug, Clone)]
 pub struct Way {
     pub outs: Vec<Out>,
     pub variables: BTreeMap<String, Known>,
     pub frames: Vec<Frame>,
-    pub facts: Vec<Fact>,
+    pub facts: Vec<Rc<Fact>>,
     pub route: Route,
     /// Whether keys are taken for it that are taken on some of the ways only that became this one.
     pub joined: bool,
 }
 
-/// What makes two ways the same from here on, but for the keys that are taken.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Identity {
-    outs: Vec<Option<Shape>>,
-    variables: BTreeMap<String, Known>,
-    frames: Vec<Frame>,
-    facts: Vec<Fact>,
-}
+/// Bytes of keys that weigh as much as an entry of a map.
+const UNIT: usize = 64;
+/// Most characters of a condition that a decision quotes.
+const QUOTED: usize = 80;
 
 impl Way {
-    fn identity(&self) -> Identity {
-        let shape = |out: &Out| match out {
+    /// Whether two ways are the same from here on, but for the keys that are taken.
+    fn goes_on_as(&self, other: &Self) -> bool {
+        self.shapes().eq(other.shapes())
+            && self.variables == other.variables
+            && self.frames == other.frames
+            && self.facts == other.facts
+    }
+
+    /// The same for ways that go on alike.
+    fn digest(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.shapes().for_each(|shape| shape.hash(&mut hasher));
+        (&self.variables, &self.frames, &self.facts).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn shapes(&self) -> impl Iterator<Item = Option<Shape>> {
+        self.outs.iter().map(|out| match out {
             Out::Json(writer) => Some(writer.shape()),
             Out::Text => None,
-        };
-        Identity {
-            outs: self.outs.iter().map(shape).collect(),
-            variables: self.variables.clone(),
-            frames: self.frames.clone(),
-            facts: self.facts.clone(),
-        }
+        })
+    }
+
+    /// What it takes to keep and to copy this way, in units of [`UNIT`] bytes or one small entry of a map.
+    pub fn weight(&self) -> usize {
+        let frames = self.frames.iter().map(|frame| 1 + 4 * frame.names.len());
+        let outs = self.outs.iter().map(|out| match out {
+            Out::Json(writer) => 1 + writer.weight() / UNIT,
+            Out::Text => 1,
+        });
+        1 + 4 * self.variables.len() + self.facts.len() + frames.chain(outs).sum::<usize>()
     }
 
     /// Ends what was known about a variable.
@@ -234,11 +259,15 @@ impl Way {
             (&known.subject, format!("{:?}", known.question))
                 .cmp(&(&fact.subject, format!("{:?}", fact.question)))
         }) {
-            self.facts.insert(at, fact);
+            self.facts.insert(at, Rc::new(fact));
         }
     }
 
-    pub fn decide(&mut self, origin: Origin, what: String, hint: Option<Hint>) {
+    pub fn decide(&mut self, origin: Origin, mut what: String, hint: Option<Hint>) {
+        if let Some((end, _)) = what.char_indices().nth(QUOTED) {
+            what.truncate(end);
+            what.push('…');
+        }
         self.route = Some(Rc::new(Step {
             origin,
             what,
@@ -252,7 +281,10 @@ impl Way {
 #[derive(Debug, Clone, Default)]
 pub struct Ways {
     list: Vec<Way>,
-    index: HashMap<Identity, usize>,
+    /// Where those of a digest stand.
+    index: HashMap<u64, Vec<usize>>,
+    /// What it took to make ways one, as [`Way::weight`] counts.
+    pub work: usize,
 }
 
 impl Ways {
@@ -264,14 +296,12 @@ impl Ways {
 
     /// True if it is new, or brings keys that are.
     pub fn add(&mut self, way: Way) -> bool {
-        let identity = way.identity();
-        let Some(at) = self.index.get(&identity) else {
-            self.index.insert(identity, self.list.len());
+        let digest = way.digest();
+        let known = self.find(digest, &way);
+        let Some(mine) = known.and_then(|at| self.list.get_mut(at)) else {
+            self.index.entry(digest).or_default().push(self.list.len());
             self.list.push(way);
             return true;
-        };
-        let Some(mine) = self.list.get_mut(*at) else {
-            return false;
         };
         let mut grew = false;
         mine.joined |= way.joined;
@@ -279,6 +309,7 @@ impl Ways {
             if let (Out::Json(out), Out::Json(other)) = (out, other)
                 && !out.same_keys(other)
             {
+                self.work += out.weight() + other.weight();
                 mine.joined = true;
                 grew |= out.absorb(other);
             }
@@ -287,6 +318,7 @@ impl Ways {
     }
 
     pub fn extend(&mut self, other: Self) {
+        self.work += other.work;
         for way in other.list {
             self.add(way);
         }
@@ -310,7 +342,15 @@ impl Ways {
 
     /// The way as it now is that this one became part of.
     pub fn current(&self, way: &Way) -> Option<&Way> {
-        self.list.get(*self.index.get(&way.identity())?)
+        self.list.get(self.find(way.digest(), way)?)
+    }
+
+    fn find(&self, digest: u64, way: &Way) -> Option<usize> {
+        let of_digest = self.index.get(&digest)?;
+        of_digest.iter().copied().find(|at| {
+            let known = self.list.get(*at);
+            known.is_some_and(|known| known.goes_on_as(way))
+        })
     }
 
     /// Fewer ways that know less.
@@ -320,7 +360,7 @@ impl Ways {
             if variables {
                 way.variables
                     .values_mut()
-                    .for_each(|known| *known = Known::Odd);
+                    .for_each(|known| *known = Known::Nothing);
             }
             self.add(way);
         }

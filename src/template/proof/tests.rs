@@ -3,7 +3,7 @@
 use super::Verdict;
 use crate::template::{PartialText, Partials, Proof, Template};
 
-pub(super) struct Files(pub &'static [(&'static str, &'static str)]);
+struct Files(&'static [(&'static str, &'static str)]);
 
 impl Partials for Files {
     fn find(&self, name: &str) -> Option<PartialText> {
@@ -205,7 +205,7 @@ fn verdicts() {
         ),
         (
             "{% assign s = blank %}{% case s %}{% when nil %}true{% when false %}2{% else %}3{% endcase %}",
-            C,
+            P,
         ),
         // Captures, blocks, partials.
         ("{% capture t %}{{ payload }}[{% endcapture %}{{ t }}", P),

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::attacks::on_small_stack;
 use super::swells::{bounded, error_over};
 use super::tests::{Files, files, render, render_all};
-use crate::template::{Template, limits, syntax};
+use crate::template::{EventFacts, RenderLimits, Scene, Template, limits, syntax};
 
 /// An object of a `json` block, whose members are looked through one by one.
 fn made_object() -> String {
@@ -192,5 +192,44 @@ fn names_and_messages_are_short() {
             "{row}: {}",
             error.pretty().len()
         );
+    }
+}
+
+#[test]
+fn a_brief_render_ends_before_it_takes_long() {
+    let rounds =
+        |count: usize| format!("[{{% for i in (1..{count}) %}}{{{{ payload }}}},{{% endfor %}}0]");
+    for (template, payload, brief) in [
+        ("{\"a\": {{ payload.a }}}".to_owned(), r#"{"a": 1}"#, true),
+        (rounds(1_000), "1", true),
+        (rounds(100_000), "1", false),
+        // Much output of few steps; then what fails.
+        (rounds(1_000), &format!("\"{}\"", "x".repeat(1_000)), false),
+        ("{{ 1 | divided_by: 0 }}".to_owned(), "1", false),
+    ] {
+        let template = Template::compile("t", &template, &files(&[])).unwrap();
+        let payload = serde_json::from_str(payload).unwrap();
+        let scene = Scene {
+            payload: &payload,
+            event: EventFacts {
+                id: "evt_1",
+                message_id: None,
+                source: "source",
+                event_type: "type",
+                received_at: jiff::Timestamp::UNIX_EPOCH,
+            },
+            headers: &[],
+            route: "route",
+            target: "target",
+            vars: &serde_json::Map::new(),
+        };
+        let limits = RenderLimits {
+            output_bytes: 4 << 20,
+        };
+        let rendered = template.render_briefly(&scene, limits);
+        assert_eq!(rendered.is_some(), brief, "{template:?}");
+        if let Some(rendered) = rendered {
+            assert_eq!(Ok(rendered), template.render(&scene, limits));
+        }
     }
 }

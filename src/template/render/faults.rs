@@ -121,6 +121,14 @@ fn errors_in_partials_name_their_file() {
     ]);
     let error = render_all("{% include 'outer' %}", "1", &partials).unwrap_err();
     assert_eq!((&*error.path, error.column), ("inner.liquid", 12));
+    // What `ifchanged` keeps is printed when the partial has ended.
+    let partials = files(&[("kept", "\n {}")]);
+    let template = "{% ifchanged %}[{% render 'kept' %}{% render 'kept' %}]{% endifchanged %}";
+    let error = render_all(template, "1", &partials).unwrap_err();
+    assert_eq!(
+        (&*error.path, error.line, error.column),
+        ("kept.liquid", 2, 2)
+    );
 }
 
 /// A word that is not known, and the one that was likely meant.

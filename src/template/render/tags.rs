@@ -146,13 +146,21 @@ impl<'a> Renderer<'a> {
         let mut recorder = Recorder::new(limits::CHANGED_PIECES);
         let flow = self.block(block, &mut recorder)?;
         let mut sink = TextSink::new(limits::VALUE_BYTES);
-        recorder.replay(&mut sink)?;
+        self.replay(&recorder, &mut sink)?;
         self.fuel.make(sink.used(), span)?;
         let text = sink.into_text();
         if self.scope.changed(text) {
-            recorder.replay(out)?;
+            self.replay(&recorder, out)?;
         }
         Ok(flow)
+    }
+
+    /// What is kept may come from partials, which have ended by now.
+    fn replay(&mut self, kept: &Recorder<'a>, out: &mut dyn Sink<'a>) -> Result<(), Fault> {
+        kept.replay(out).map_err(|(fault, file)| {
+            self.file = file;
+            fault
+        })
     }
 
     // -- partials ----------------------------------------------------------------------------------

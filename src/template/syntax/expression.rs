@@ -47,16 +47,6 @@ impl Expression {
         self
     }
 
-    /// The expression where a name keeps its value: `empty` is an empty string there; `blank` stays what it is, so that
-    /// `x == blank` holds for it.
-    #[must_use]
-    pub fn kept(self) -> Self {
-        match self.kind {
-            ExpressionKind::Blank => self,
-            _ => self.plain(),
-        }
-    }
-
     /// Whether it is the word `empty` or `blank`.
     #[must_use]
     pub fn describes(&self) -> bool {

@@ -163,7 +163,8 @@ fn shortened(mut message: String) -> String {
 }
 
 /// What of `known` was likely meant by `name`: at most one slip in three characters away.
-fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+#[must_use]
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     /// The comparison takes the product of the lengths, in time and room; nobody mistypes a longer name.
     const LONGEST: usize = 64;
     if name.len() > LONGEST {

@@ -182,7 +182,7 @@ impl<'t> Parser<'t, '_> {
             });
         }
         let mut value = words.filtered()?;
-        value.input = value.input.kept();
+        value.input = value.input.plain();
         words.finish()?;
         Ok(NodeKind::Assign(Assign { target, value }))
     }

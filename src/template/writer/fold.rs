@@ -11,6 +11,10 @@ use crate::template::value::Value;
 /// Stands in a key for text of the payload. Keys are kept escaped, so a raw control character is in no real one.
 const FROM_DATA: char = '\u{1}';
 
+/// The output is forgotten when it has so many bytes, and so many more for each key that is taken.
+const FORGET_AT: usize = 1 << 10;
+const FORGET_AT_KEY: usize = 64;
+
 /// All that decides what the automaton does next, but for the keys that are taken.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Shape {
@@ -74,17 +78,33 @@ impl Writer {
         matches!(self.state, State::Key { .. })
     }
 
-    /// Forgets the output, but for the keys of what is open, and takes the repairs away.
+    /// Takes the repairs away, and forgets the output, but for the keys of what is open, before it gets long.
     pub fn settle(&mut self) -> Vec<Mended> {
-        let keys = self.taken();
-        self.rebuild(keys);
+        let long = self.out.len() > FORGET_AT + FORGET_AT_KEY * self.keys.len();
+        // A key from data is not known, so that no other is the same.
+        if long || self.out.contains(FROM_DATA) {
+            let keys = self.taken();
+            self.rebuild(keys);
+        }
         self.mends = MENDS;
         std::mem::take(&mut self.repairs)
     }
 
+    /// About how many bytes it holds.
+    pub fn weight(&self) -> usize {
+        self.out.len() + size_of::<(usize, usize)>() * self.keys.len() + self.stack.len()
+    }
+
     /// Whether the same keys are taken.
     pub fn same_keys(&self, other: &Self) -> bool {
-        self.taken() == other.taken()
+        // Mostly they are, and in the same order.
+        self.keys.len() == other.keys.len() && self.key_texts().eq(other.key_texts())
+            || self.taken() == other.taken()
+    }
+
+    fn key_texts(&self) -> impl Iterator<Item = Option<&str>> {
+        let keys = self.keys.iter();
+        keys.map(|(start, end)| self.out.get(*start..*end))
     }
 
     /// Takes over the keys of another of the same shape; true if there were new ones.
@@ -131,7 +151,17 @@ impl Writer {
             .collect()
     }
 
+    /// The key that is being written. Data in it makes all of it unknown: how often it comes does not matter, but an
+    /// escape that is open does.
     fn unfinished(&self) -> Option<&str> {
+        let key = self.unfinished_text()?;
+        match key.rfind(FROM_DATA) {
+            Some(at) if self.state == State::Text(Role::Key) => key.get(at..at + 1),
+            _ => Some(key),
+        }
+    }
+
+    fn unfinished_text(&self) -> Option<&str> {
         match self.state {
             State::Text(Role::Key)
             | State::Escape(Role::Key)
@@ -146,13 +176,7 @@ impl Writer {
     }
 
     fn rebuild(&mut self, taken: Vec<BTreeSet<String>>) {
-        // Data in a key makes all of it unknown: how often it comes does not matter, but an escape that is open does.
-        let unfinished = self.unfinished().map(|key| match key.rfind(FROM_DATA) {
-            Some(at) if self.state == State::Text(Role::Key) => {
-                key.get(at..at + 1).unwrap_or("").to_owned()
-            }
-            _ => key.to_owned(),
-        });
+        let unfinished = self.unfinished().map(str::to_owned);
         self.out.clear();
         self.keys.clear();
         let mut taken = taken.into_iter();

@@ -47,7 +47,7 @@ impl Parser<'_, '_> {
                     false => fault.suggest(&target.name, ["as"]),
                 });
             }
-            let value = words.expression()?.kept();
+            let value = words.expression()?.plain();
             // Of arguments of one name the last counts.
             arguments.retain(|(known, _)| known.name != target.name);
             arguments.push((target, value));
@@ -76,7 +76,7 @@ fn bound(words: &mut Words, partial: &str) -> Result<Option<Bound>, Fault> {
         _ => return Ok(None),
     };
     words.take();
-    let value = words.expression()?.kept();
+    let value = words.expression()?.plain();
     let alias = if words.take_name("as") {
         words.expect_name("the name that the partial uses")?.0
     } else {

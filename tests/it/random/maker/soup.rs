@@ -1,26 +1,9 @@
-//! Random templates and payloads against the proof. `INGATE_RANDOM_SECONDS` makes it longer.
+//! Anything beside anything: values, items and members put together without sense, so that every kind of failure and
+//! every relation between conditions turns up.
 
-use std::time::{Duration, Instant};
+use super::Maker;
 
-use serde_json::{Map, Value, json};
-
-use super::tests::Files;
-use super::{Verdict, example};
-use crate::template::{Cause, Template, TemplateError};
-
-const PARTIALS: Files = Files(&[
-    ("one", "{{ item }}"),
-    (
-        "list",
-        "{{ item }}{% unless forloop.last %},{% endunless %}",
-    ),
-    (
-        "sets",
-        "{% assign s = true %}{% if payload.a %}1{% else %}0{% endif %}",
-    ),
-]);
-
-const PATHS: [&str; 12] = [
+pub(super) const PATHS: [&str; 14] = [
     "payload.a",
     "payload.b",
     "payload.l",
@@ -33,8 +16,10 @@ const PATHS: [&str; 12] = [
     "item",
     "event.type",
     "payload.a.b",
+    "payload.l.size",
+    "forloop.index",
 ];
-const FILTERS: [&str; 12] = [
+const FILTERS: [&str; 17] = [
     "",
     "",
     "",
@@ -47,8 +32,13 @@ const FILTERS: [&str; 12] = [
     " | default: blank",
     " | plus: 1",
     " | split: ','",
+    " | compact",
+    " | map: 'a'",
+    " | where: 'a'",
+    " | concat: payload.l",
+    " | reverse",
 ];
-const CONDITIONS: [&str; 32] = [
+pub(super) const CONDITIONS: [&str; 48] = [
     "payload.a",
     "payload.b",
     "payload.l",
@@ -81,22 +71,32 @@ const CONDITIONS: [&str; 32] = [
     "forloop.index == forloop.length",
     "item",
     "forloop.rindex < 2",
+    "forloop.parentloop.last",
+    "forloop.last and forloop.parentloop.last",
+    "forloop.parentloop.first == false",
+    "s > 0",
+    "s == 0",
+    "s.size > 0",
+    "s == empty",
+    "s != empty",
+    "x == empty",
+    "payload.l == empty",
+    "payload.l.size == 0",
+    "payload.l.first",
+    "x == nil",
+    "x == ''",
+    "x == blank",
+    "x == false",
 ];
 
-struct Maker<'r>(&'r mut fastrand::Rng);
-
-impl Maker<'_> {
-    fn of<'s>(&mut self, words: &[&'s str]) -> &'s str {
-        words[self.0.usize(..words.len())]
-    }
-
-    fn output(&mut self) -> String {
+impl Maker<'_, '_> {
+    pub(super) fn output(&mut self) -> String {
         format!("{{{{ {}{} }}}}", self.of(&PATHS), self.of(&FILTERS))
     }
 
-    fn value(&mut self, depth: usize) -> String {
+    pub(super) fn value(&mut self, depth: usize) -> String {
         if depth == 0 {
-            return match self.0.usize(..6) {
+            return match self.below(6) {
                 0 => "1".into(),
                 1 => "null".into(),
                 2 => "\"t\"".into(),
@@ -104,7 +104,7 @@ impl Maker<'_> {
             };
         }
         let d = depth - 1;
-        match self.0.usize(..16) {
+        match self.below(16) {
             0..=2 => self.output(),
             3 => format!("\"a{}b{}\"", self.output(), self.noise(d)),
             4..=5 => format!("[{}]", self.items(d)),
@@ -116,8 +116,9 @@ impl Maker<'_> {
                 self.value(d)
             ),
             10 => format!(
-                "{{% case {} %}}{{% when 'a' %}}{}{{% when {} %}}{}{{% else %}}{}{{% endcase %}}",
+                "{{% case {} %}}{{% when 'a' %}}{}{}{{% when {} %}}{}{{% else %}}{}{{% endcase %}}",
                 self.of(&PATHS),
+                self.noise(d),
                 self.value(d),
                 self.of(&["'b'", "'a', 'b'", "nil", "blank", "1", "false", "''"]),
                 self.value(d),
@@ -147,13 +148,20 @@ impl Maker<'_> {
                     "{% render 'one' with payload.l as item %}",
                     "{% include 'one' with payload.a as item %}",
                     "{% liquid echo payload.a %}",
+                    "{% render 'outer', item: payload.l %}",
+                    "{% include 'self' %}",
+                    "{% render 'made', item: payload.l %}",
+                    "{% include 'made' %}",
+                    "{% cycle 'a', payload.a %}",
+                    "{% cycle s: 'a', s %}",
+                    "{% raw %}{}{% endraw %}",
                 ])
                 .into(),
         }
     }
 
-    fn noise(&mut self, depth: usize) -> String {
-        match self.0.usize(..12) {
+    pub(super) fn noise(&mut self, depth: usize) -> String {
+        match self.below(12) {
             0 => format!(
                 "{{% assign s = {}{} %}}",
                 self.of(&PATHS),
@@ -161,7 +169,20 @@ impl Maker<'_> {
             ),
             1 => format!(
                 "{{% assign s = {} %}}",
-                self.of(&["true", "false", "nil", "blank", "empty", "'a'", "''", "1"])
+                self.of(&[
+                    "true",
+                    "false",
+                    "nil",
+                    "blank",
+                    "empty",
+                    "'a'",
+                    "''",
+                    "1",
+                    "0",
+                    "s | plus: 1",
+                    "payload.l | compact",
+                    "x | where: 'a'"
+                ])
             ),
             2 => "{% assign payload = s %}".into(),
             3 => format!(
@@ -181,7 +202,7 @@ impl Maker<'_> {
         }
     }
 
-    fn items(&mut self, depth: usize) -> String {
+    pub(super) fn items(&mut self, depth: usize) -> String {
         let v = self.value(depth);
         let over = self.of(&[
             "payload.l",
@@ -195,7 +216,7 @@ impl Maker<'_> {
             "payload.l offset: 1",
         ]);
         let n = self.noise(depth);
-        match self.0.usize(..14) {
+        match self.below(14) {
             0..=1 => format!(
                 "{{% for x in {over} %}}{v}{{% unless forloop.last %}},{{% endunless %}}{{% endfor %}}"
             ),
@@ -226,6 +247,10 @@ impl Maker<'_> {
                     "{% render 'list' for payload.l as item %}",
                     "{% include 'list' for payload.l as item %}",
                     "{% include 'one' with payload.l as item %}",
+                    "{% render 'led' for payload.l as item %}",
+                    "{% include 'stops' for payload.l as item %}",
+                    "{% include 'flagged' for payload.l as item %}",
+                    "{% for item in payload.l %}{% include 'flagged' %}{% endfor %}",
                 ])
                 .into(),
             12 => format!("{{% ifchanged %}}{v}{{% endifchanged %}}"),
@@ -245,7 +270,7 @@ impl Maker<'_> {
             "\"c\"",
             "\"d\"",
         ]);
-        match self.0.usize(..6) {
+        match self.below(6) {
             0 => format!("{key}:{v},\"e\":{}", self.value(depth)),
             1 => format!(
                 "\"f\":1{{% if {} %}},{key}:{v}{{% endif %}}",
@@ -261,156 +286,5 @@ impl Maker<'_> {
             4 => format!("\"a\":1,{}", self.members(depth.saturating_sub(1))),
             _ => format!("{key}:{v}"),
         }
-    }
-
-    /// A template; now and then with a character changed.
-    fn template(&mut self) -> String {
-        let mut text = self.value(4);
-        if self.0.usize(..4) == 0 {
-            let chars: Vec<char> = text.chars().collect();
-            let at = self.0.usize(..chars.len());
-            let with = self.of(&["", ",", "\"", "{", "]", " ", "\\", "1", "a"]);
-            text = chars[..at].iter().collect::<String>()
-                + with
-                + &chars[at + 1..].iter().collect::<String>();
-        }
-        text
-    }
-
-    fn json(&mut self, depth: usize) -> Value {
-        match self.0.usize(..if depth == 0 { 10 } else { 14 }) {
-            0 => Value::Null,
-            1 => json!(false),
-            2 => json!(true),
-            3 => json!(1),
-            4 => json!("a"),
-            5 => json!("b"),
-            6 => json!(""),
-            7 => json!("\",\"admin\":true,\"x\":\"\\\u{1}\n"),
-            8 => json!(1.5),
-            9 => json!([]),
-            10 => json!({"a": self.json(depth - 1), "b": self.json(depth - 1)}),
-            11 => json!({}),
-            _ => (0..self.0.usize(..4))
-                .map(|_| self.json(depth - 1))
-                .collect(),
-        }
-    }
-
-    fn payload(&mut self) -> Value {
-        let mut members = Map::new();
-        for name in ["a", "b", "l"] {
-            if self.0.usize(..5) > 0 {
-                let value = if name == "l" && self.0.bool() {
-                    (0..self.0.usize(..4)).map(|_| self.json(1)).collect()
-                } else {
-                    self.json(2)
-                };
-                members.insert(name.into(), value);
-            }
-        }
-        Value::Object(members)
-    }
-}
-
-/// Renders and holds the result to the verdict.
-fn render(
-    template: &Template,
-    payload: &Value,
-    verdict: Verdict,
-) -> Result<Vec<u8>, TemplateError> {
-    let rendered = example::render(template, payload)?;
-    serde_json::from_slice::<Value>(&rendered.body).expect("what is rendered parses");
-    if verdict == Verdict::Proven {
-        assert!(
-            rendered.repairs.is_empty(),
-            "a proven template was mended: {:?} {payload}",
-            rendered.repairs
-        );
-    }
-    Ok(rendered.body)
-}
-
-#[test]
-fn proven_templates_never_fail_in_the_writer() {
-    let seconds: u64 = std::env::var("INGATE_RANDOM_SECONDS")
-        .ok()
-        .and_then(|s| s.parse().ok())
-        .unwrap_or(0);
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let seed = if seconds > 0 { fastrand::u64(..) } else { 5 };
-    let mut random = fastrand::Rng::with_seed(seed);
-    let (
-        mut proven,
-        mut mended,
-        mut checked,
-        mut refused,
-        mut never,
-        mut renders,
-        mut whole,
-        mut examples,
-        mut failed,
-    ) = (0, 0, 0, 0, 0, 0, 0, 0, 0);
-    let mut count = 0;
-    while count < 1_500 || Instant::now() < until {
-        count += 1;
-        let mut maker = Maker(&mut random);
-        let text = maker.template();
-        let Ok(template) = Template::compile("t", &text, &PARTIALS) else {
-            refused += 1;
-            continue;
-        };
-        let mut proof = template.prove();
-        template.seek_examples(&mut proof);
-        if proof.verdict == Verdict::NeverValid {
-            never += 1;
-            for _ in 0..12 {
-                let payload = maker.payload();
-                let rendered = render(&template, &payload, proof.verdict);
-                assert!(rendered.is_err(), "never valid, and yet: {text}\n{payload}");
-            }
-            continue;
-        }
-        match proof.verdict {
-            Verdict::Proven => proven += 1,
-            Verdict::ProvenWithRepairs => mended += 1,
-            Verdict::CheckedAtRunTime => checked += 1,
-            Verdict::NeverValid => {}
-        }
-        for finding in &proof.findings {
-            if let Some(payload) = &finding.counter_example {
-                examples += 1;
-                assert!(
-                    render(&template, payload, proof.verdict).is_err(),
-                    "{text}: {payload} is no counter-example"
-                );
-            }
-        }
-        for _ in 0..12 {
-            let payload = maker.payload();
-            renders += 1;
-            match render(&template, &payload, proof.verdict) {
-                Ok(_) => whole += 1,
-                Err(error) => {
-                    failed += 1;
-                    assert!(
-                        proof.verdict == Verdict::CheckedAtRunTime || error.cause != Cause::Output,
-                        "{}: {text}\n{payload}\n{}",
-                        proof.verdict,
-                        error.pretty()
-                    );
-                }
-            }
-        }
-    }
-    let figures = format!(
-        "seed {seed}: {count} templates ({proven} proven, {mended} with repairs, {checked} checked at run time, {never} never valid, {refused} refused); {renders} renders: {whole} whole, {failed} failed; {examples} counter-examples"
-    );
-    assert!(
-        proven > 50 && whole > 1_000 && examples > 20,
-        "this says little: {figures}"
-    );
-    if seconds > 0 {
-        std::fs::write(std::env::temp_dir().join("ingate-random.txt"), figures).unwrap();
     }
 }

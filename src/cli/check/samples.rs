@@ -1,0 +1,266 @@
+//! What `check` says of samples: do they render and fit, which paths are in none, what do their variants come to.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::config::{Compiled, Diagnostic, RouteTest, Severity, TemplateFile};
+use crate::template::{Read, ShownPath};
+use crate::trial::{self, Found, FoundMisfit, Mutated, Sample, Trouble};
+
+/// All that is to say.
+#[derive(Debug, Default)]
+pub(super) struct Looked {
+    /// What does not come out as it should.
+    pub(super) errors: Vec<Diagnostic>,
+    /// What is worth a look.
+    pub(super) warnings: Vec<Diagnostic>,
+    /// Templates that have samples, in the order of the routes.
+    pub(super) templates: Vec<TemplateSamples>,
+}
+
+/// The samples of a template.
+#[derive(Debug)]
+pub(super) struct TemplateSamples {
+    pub(super) name: String,
+    pub(super) samples: usize,
+    /// How many come out as they should.
+    pub(super) good: usize,
+    /// What came of their variants, where that was asked for.
+    pub(super) mutated: Option<Mutated>,
+}
+
+/// Looks at all samples.
+pub(super) fn look(compiled: &Compiled, mutate: bool) -> Looked {
+    let mut looked = Looked::default();
+    for file in &compiled.templates {
+        let of_file = |test: &&RouteTest| file.routes.contains(&test.route);
+        let tests: Vec<&RouteTest> = compiled.tests.iter().filter(of_file).collect();
+        if !tests.is_empty() {
+            looked.template(compiled, file, &tests, mutate);
+        }
+    }
+    looked
+}
+
+impl Looked {
+    fn template(
+        &mut self,
+        compiled: &Compiled,
+        file: &TemplateFile,
+        tests: &[&RouteTest],
+        mutate: bool,
+    ) {
+        let plan = &compiled.plan;
+        let mut samples = Vec::new();
+        let mut good = 0;
+        let mut mutated = mutate.then(Mutated::default);
+        for test in tests {
+            let read = test.read_event(plan.limits.body_bytes).and_then(|body| {
+                Sample::new(plan, &test.route, body, Timestamp::now()).map_err(|e| e.to_string())
+            });
+            let sample = match read {
+                Ok(sample) => sample,
+                Err(why) => {
+                    let message = format!("{why} (a sample of route {})", test.route);
+                    let error = Diagnostic::of_file(Severity::Error, &test.event, message);
+                    self.errors.push(error);
+                    continue;
+                }
+            };
+            match sample.try_out(plan) {
+                Ok(()) => {
+                    good += 1;
+                    if let Some(mutated) = &mut mutated {
+                        mutated.add(plan, &sample);
+                    }
+                }
+                Err(trouble) => self.errors.extend(told(test, trouble)),
+            }
+            samples.push(sample);
+        }
+        let payloads: Vec<&Value> = samples.iter().map(Sample::payload).collect();
+        // Without any sample that can be read every path would be missing.
+        if !payloads.is_empty() {
+            let reads = file.template.reads();
+            let missing = trial::missing(&reads, &payloads);
+            self.warnings.extend(missing.into_iter().map(|missing| {
+                let near = missing.near.map(|near| ShownPath(&near).to_string());
+                let message = format!("no sample has {}", ShownPath(&missing.path));
+                warning(missing.read, message, near)
+            }));
+        }
+        self.templates.push(TemplateSamples {
+            name: file.name.clone(),
+            samples: tests.len(),
+            good,
+            mutated,
+        });
+    }
+}
+
+fn told(test: &RouteTest, trouble: Trouble) -> Vec<Diagnostic> {
+    let sample = test.event.display();
+    match trouble {
+        Trouble::Template(mut error) => {
+            error.message = format!("{} (with the sample {sample})", error.message);
+            vec![Diagnostic::of_template(Severity::Error, "", &error)]
+        }
+        Trouble::Schema(schema, misfits) => {
+            let told = misfits.into_iter().map(|misfit| {
+                let message = format!(
+                    "what route {} makes of it does not fit {schema}: {misfit}",
+                    test.route
+                );
+                Diagnostic::of_file(Severity::Error, &test.event, message)
+            });
+            told.collect()
+        }
+    }
+}
+
+fn warning(read: &Read, message: String, near: Option<String>) -> Diagnostic {
+    Diagnostic {
+        severity: Severity::Warning,
+        file: read.file.clone(),
+        line: read.line,
+        column: read.column,
+        length: read.length.max(1),
+        path: String::new(),
+        message,
+        help: near.map(|near| format!("did you mean {near}?")),
+        source_line: read.source_line.clone(),
+    }
+}
+
+impl TemplateSamples {
+    /// The rows of the table: kind and what is to say.
+    pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
+        let mut rows = vec![("samples", format!("{} of {} good", self.good, self.samples))];
+        if let Some(mutated) = &self.mutated {
+            rows.push(("mutated", summary(mutated)));
+        }
+        rows
+    }
+}
+
+fn summary(mutated: &Mutated) -> String {
+    let Mutated {
+        samples,
+        variants,
+        left_out,
+        ..
+    } = mutated;
+    let left_out = match left_out {
+        0 => String::new(),
+        more => format!(" ({more} more left out)"),
+    };
+    let sum = |found: &[Found]| found.iter().map(|one| one.variants).sum::<usize>();
+    let parked = match sum(&mutated.parked) {
+        0 => String::new(),
+        parked => format!(", {parked} parked"),
+    };
+    let result = match mutated.not_json.len() + sum(&mutated.broken) {
+        0 if parked.is_empty() => "all valid".to_owned(),
+        0 => format!("none invalid{parked}"),
+        broken => format!("{broken} not valid{parked}"),
+    };
+    let misfits: usize = mutated.misfits.iter().map(|one| one.variants).sum();
+    let misfits = match misfits {
+        0 => String::new(),
+        misfits => format!(", {misfits} do not fit the schema"),
+    };
+    let many = if *samples == 1 { "" } else { "s" };
+    format!("{variants} variants of {samples} sample{many}{left_out}: {result}{misfits}")
+}
+
+/// What the variants of a template's samples brought to light, each with a caret or a line.
+pub(super) fn as_text(mutated: &Mutated) -> String {
+    let mut text = String::new();
+    let mut of_template = |found: &Found, severity, effect: &str| {
+        let diagnostic = Diagnostic::of_template(severity, "", &found.error);
+        let (variants, change) = (found.variants, &found.change);
+        text.push_str(&format!(
+            "\n{diagnostic}\n  {effect}; with {change} ({})\n",
+            counted(variants)
+        ));
+    };
+    for found in &mutated.broken {
+        of_template(
+            found,
+            Severity::Error,
+            "nothing valid comes out, so such an event is parked",
+        );
+    }
+    for found in &mutated.parked {
+        of_template(found, Severity::Warning, "such an event is parked");
+    }
+    for change in &mutated.not_json {
+        text.push_str(&format!(
+            "\nerror: what comes out is no JSON; with {change}\n"
+        ));
+    }
+    for found in &mutated.misfits {
+        let FoundMisfit {
+            schema,
+            misfit,
+            change,
+            variants,
+        } = found;
+        let variants = counted(*variants);
+        text.push_str(&format!(
+            "\nwarning: the output does not fit {schema}#{}: {misfit}\n  with {change} ({variants})\n",
+            misfit.rule
+        ));
+    }
+    if !mutated.shaped_by.is_empty() {
+        text.push('\n');
+    }
+    for path in &mutated.shaped_by {
+        text.push_str(&format!(
+            "note: the shape of the output depends on {path}\n"
+        ));
+    }
+    text
+}
+
+fn counted(variants: usize) -> String {
+    match variants {
+        1 => "one variant".to_owned(),
+        many => format!("{many} variants"),
+    }
+}
+
+/// The same as data.
+pub(super) fn as_json(samples: &TemplateSamples) -> Value {
+    let found = |found: &Found| {
+        json!({
+            "file": found.error.path,
+            "line": found.error.line,
+            "column": found.error.column,
+            "message": found.error.message,
+            "change": found.change,
+            "variants": found.variants,
+        })
+    };
+    let mutated = samples.mutated.as_ref().map(|mutated| {
+        json!({
+            "samples": mutated.samples,
+            "variants": mutated.variants,
+            "left_out": mutated.left_out,
+            "valid": mutated.is_valid(),
+            "findings": mutated.broken.iter().map(found).collect::<Vec<_>>(),
+            "not_json": mutated.not_json,
+            "parked": mutated.parked.iter().map(found).collect::<Vec<_>>(),
+            "misfits": mutated.misfits.iter().map(|found| json!({
+                "schema": found.schema,
+                "rule": found.misfit.rule,
+                "at": found.misfit.at,
+                "message": found.misfit.message,
+                "change": found.change,
+                "variants": found.variants,
+            })).collect::<Vec<_>>(),
+            "shape_depends_on": mutated.shaped_by,
+        })
+    });
+    json!({"count": samples.samples, "good": samples.good, "mutated": mutated})
+}
