@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use criterion::Criterion;
 use ingate::template::{
-    EventFacts, PartialText, Partials, RenderLimits, Scene, Template as Compiled, Verdict,
+    EventFacts, NoPartials, RenderLimits, Scene, Template as Compiled, Verdict,
 };
 use serde_json::{Value as Json, json};
 
@@ -27,18 +27,6 @@ const LIMITS: RenderLimits = RenderLimits {
 const TURN: u32 = 20;
 /// Turns of each side.
 const TURNS: usize = 501;
-
-struct NoPartials;
-
-impl Partials for NoPartials {
-    fn find(&self, _: &str) -> Option<PartialText> {
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
 
 /// All that a template reads, in the shape that the stock crate takes for its globals.
 fn data() -> Json {

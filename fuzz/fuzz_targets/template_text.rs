@@ -5,7 +5,7 @@
 #[allow(dead_code)]
 #[path = "../../tests/it/random/checks.rs"]
 mod checks;
-// Of the maker only the payloads are needed.
+// Of the maker only a part is needed.
 #[allow(dead_code, unused_imports)]
 #[path = "../../tests/it/random/maker/mod.rs"]
 mod maker;

@@ -87,7 +87,7 @@ pub(super) fn run(args: &RenderArgs) -> Outcome {
             .repairs
             .iter()
             .map(
-                |repair| json!({"what": repair.what, "file": repair.path, "line": repair.line, "column": repair.column}),
+                |repair| json!({"message": repair.what, "file": repair.path, "line": repair.line, "column": repair.column}),
             )
             .collect();
         print_json(&json!({"body": body, "repairs": repairs}))?;

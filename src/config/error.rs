@@ -132,9 +132,9 @@ impl ConfigErrors {
     }
 }
 
-/// Sorts by place, errors of one place in the order in which they were found, each once.
+/// Sorts by file and place, errors of one place in the order in which they were found, each once.
 pub(super) fn in_order(diagnostics: &mut Vec<Diagnostic>) {
-    diagnostics.sort_by_key(|d| (d.line, d.column));
+    diagnostics.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     diagnostics.dedup();
 }
 

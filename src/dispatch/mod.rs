@@ -51,8 +51,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     mended: Mended,
-    /// Turns of renders that take long: as many as there are processors.
-    renders: Semaphore,
+    /// Permits for renders that take long: as many run at a time as there are processors.
+    renders: Arc<Semaphore>,
 }
 
 /// How far the end has come; the order is the order in which it comes.
@@ -86,13 +86,14 @@ impl Dispatcher {
         let (phase, watcher) = watch::channel(Phase::Running);
         let https = |target: &Arc<crate::plan::Target>| target.url.scheme_str() == Some("https");
         let tls = client::tls(plan.targets.values().any(https));
+        let processors = std::thread::available_parallelism().map_or(1, Into::into);
         let shared = Arc::new(Shared {
             plan,
             store,
             clock,
             metrics,
             mended: Mended::default(),
-            renders: Semaphore::new(std::thread::available_parallelism().map_or(1, Into::into)),
+            renders: Arc::new(Semaphore::new(processors)),
         });
         let mut lanes = JoinSet::new();
         for target in shared.plan.targets.values() {

@@ -135,9 +135,13 @@ async fn rendered(
             Err(_) => return Err(broke_down()),
         }
     }
-    // Renders that take long may take much memory, too. The semaphore is never closed.
-    let _turn = shared.renders.acquire().await;
-    let work = move || job.with_scene(|scene| job.render(scene));
+    // Renders that take long may take much memory, too. A render goes on when its attempt is cut off, so it holds the
+    // permit itself. The semaphore is never closed.
+    let permit = Arc::clone(&shared.renders).acquire_owned().await;
+    let work = move || {
+        let _permit = permit;
+        job.with_scene(|scene| job.render(scene))
+    };
     match blocking(work).await {
         Some(rendered) => rendered.and_then(|rendered| rendered),
         None => Err(broke_down()),
@@ -226,7 +230,7 @@ async fn off_loop<T: Send + 'static>(
     blocking(work).await
 }
 
-/// Runs work on a thread of its own kind; `None` if it panicked.
+/// Runs work on a thread that may be held up; `None` if it panicked.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => Some(done),

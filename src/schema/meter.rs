@@ -2,10 +2,10 @@
 //!
 //! The validator has no bound of its own, and its keywords are called without any context.
 
-use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use jsonschema::paths::Location;
 use jsonschema::{Keyword, ValidationError};
 use serde_json::{Map, Value};
 
@@ -53,26 +53,38 @@ pub(super) fn put(schema: &mut Value) {
     }
 }
 
-thread_local! {
-    /// How many steps the check that runs on this thread may still take. The validator has no place for such a thing:
-    /// it is shared by all threads and calls keywords without any context.
-    static LEFT: Cell<u64> = const { Cell::new(0) };
-}
-
 /// What unwinds from a check that takes too long.
 struct OutOfSteps;
 
-/// Runs a check; `None` if it takes too long. Other panics go on.
-pub(super) fn within<T>(steps: u64, check: impl FnOnce() -> T) -> Option<T> {
-    LEFT.set(steps);
-    match catch_unwind(AssertUnwindSafe(check)) {
-        Ok(done) => Some(done),
-        Err(panic) if panic.is::<OutOfSteps>() => None,
-        Err(panic) => resume_unwind(panic),
+/// The steps that the check under way may still take, shared with the keyword in every subschema. One check of a schema
+/// runs at a time: the keywords cannot tell which one calls them.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    left: Arc<AtomicU64>,
+    turn: Mutex<()>,
+}
+
+impl Meter {
+    /// The keyword that counts.
+    pub(super) fn step(&self) -> Step {
+        Step(Arc::clone(&self.left))
+    }
+
+    /// Runs a check; `None` if it takes too long. Other panics go on.
+    pub(super) fn within<T>(&self, steps: u64, check: impl FnOnce() -> T) -> Option<T> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        self.left.store(steps, Ordering::Relaxed);
+        match catch_unwind(AssertUnwindSafe(check)) {
+            Ok(done) => Some(done),
+            Err(panic) if panic.is::<OutOfSteps>() => None,
+            Err(panic) => resume_unwind(panic),
+        }
     }
 }
 
-struct Step;
+/// Takes a step each time that it is called.
+#[derive(Debug, Clone)]
+pub(super) struct Step(Arc<AtomicU64>);
 
 impl<'i> Keyword<'i> for Step {
     fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
@@ -81,19 +93,11 @@ impl<'i> Keyword<'i> for Step {
     }
 
     fn is_valid(&self, _instance: &'i Value) -> bool {
-        match LEFT.get().checked_sub(1) {
-            Some(left) => LEFT.set(left),
+        match self.0.load(Ordering::Relaxed).checked_sub(1) {
+            Some(left) => self.0.store(left, Ordering::Relaxed),
             // The only way out of the validator; nothing of it is left half done, since a check changes nothing.
             None => resume_unwind(Box::new(OutOfSteps)),
         }
         true
     }
-}
-
-pub(super) fn step<'a>(
-    _: &'a Map<String, Value>,
-    _: &'a Value,
-    _: Location,
-) -> Result<Box<dyn for<'i> Keyword<'i>>, ValidationError<'a>> {
-    Ok(Box::new(Step))
 }

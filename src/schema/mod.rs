@@ -14,7 +14,7 @@ use std::sync::Arc;
 use jsonschema::{PatternOptions, ValidationError, Validator, error::ValidationErrorKind};
 use serde_json::Value;
 
-use meter::{METER, within};
+use meter::{METER, Meter};
 
 /// Most steps (a subschema at a value) of one check. A schema that tries alternatives within alternatives takes twice as
 /// long with every level of the output; this many are about a second.
@@ -43,6 +43,7 @@ const SHOWN_TEXT: usize = 240;
 pub struct Schema {
     name: Arc<str>,
     validator: Arc<Validator>,
+    meter: Arc<Meter>,
     /// Through how many subschemas one value can lead.
     chain: usize,
 }
@@ -91,15 +92,16 @@ impl Schema {
     pub fn compile(name: &str, text: &str) -> Result<Self, SchemaError> {
         let schema: Value =
             serde_json::from_str(text).map_err(|error| SchemaError::NotJson(error.to_string()))?;
+        let meter = Meter::default();
         let (validator, chain) = std::thread::scope(|scope| {
             std::thread::Builder::new()
                 .stack_size(COMPILE_STACK_BYTES)
                 .spawn_scoped(scope, || {
                     // First as it is written, so that errors speak of what is there.
-                    build(&schema)?;
+                    build(&schema, &meter)?;
                     let mut metered = schema.clone();
                     meter::put(&mut metered);
-                    Ok((build(&metered)?, chain::longest(&schema)))
+                    Ok((build(&metered, &meter)?, chain::longest(&schema)))
                 })
                 .map_err(|error| SchemaError::Invalid(error.to_string()))?
                 .join()
@@ -108,6 +110,7 @@ impl Schema {
         Ok(Self {
             name: name.into(),
             validator: Arc::new(validator),
+            meter: Arc::new(meter),
             chain,
         })
     }
@@ -127,14 +130,14 @@ impl Schema {
             let message = "it nests too deeply for the references of the schema to be checked";
             return Err(untold(message.to_owned()));
         }
-        match within(STEPS, || self.validator.is_valid(output)) {
+        match self.meter.within(STEPS, || self.validator.is_valid(output)) {
             Some(true) => return Ok(()),
             Some(false) => {}
             None => {
                 return Err(untold(format!("checking it takes more than {STEPS} steps")));
             }
         }
-        let first = within(TELLING_STEPS, || {
+        let first = self.meter.within(TELLING_STEPS, || {
             let mut errors = self.validator.iter_errors(output);
             errors.next().map(|error| misfit(&error))
         });
@@ -147,7 +150,7 @@ impl Schema {
         let Err(first) = self.check(output) else {
             return Vec::new();
         };
-        let all = within(TELLING_STEPS, || {
+        let all = self.meter.within(TELLING_STEPS, || {
             let errors = self.validator.iter_errors(output);
             errors.take(TOLD).map(|error| misfit(&error)).collect()
         });
@@ -166,11 +169,12 @@ fn untold(message: String) -> Misfit {
     }
 }
 
-fn build(schema: &Value) -> Result<Validator, SchemaError> {
+fn build(schema: &Value, meter: &Meter) -> Result<Validator, SchemaError> {
+    let step = meter.step();
     jsonschema::options()
         .offline()
         .with_pattern_options(PatternOptions::regex().size_limit(PATTERN_BYTES))
-        .with_keyword(METER, meter::step)
+        .with_keyword(METER, move |_, _, _| Ok(Box::new(step.clone())))
         .build(schema)
         .map_err(|error| refused(&error))
 }

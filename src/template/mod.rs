@@ -43,6 +43,20 @@ pub trait Partials {
     fn names(&self) -> Vec<String>;
 }
 
+/// No other templates.
+#[derive(Debug, Clone, Copy)]
+pub struct NoPartials;
+
+impl Partials for NoPartials {
+    fn find(&self, _: &str) -> Option<PartialText> {
+        None
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
 /// A partial as it was found.
 #[derive(Debug, Clone)]
 pub struct PartialText {

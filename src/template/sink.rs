@@ -6,7 +6,7 @@ use super::syntax::{Fault, Span};
 use super::value::Value;
 
 /// Where in which file something comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Origin {
     /// The file's index in the template.
     pub file: usize,

@@ -6,22 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use ingate::template::{PartialText, Partials, RenderLimits, Template, filters};
+use ingate::template::{NoPartials, RenderLimits, Template, filters};
 use serde_json::{Map, Value};
 
 const CASES: &str = include_str!("../cases/filters.json");
-
-struct NoPartials;
-
-impl Partials for NoPartials {
-    fn find(&self, _: &str) -> Option<PartialText> {
-        None
-    }
-
-    fn names(&self) -> Vec<String> {
-        Vec::new()
-    }
-}
 
 fn cases() -> Map<String, Value> {
     serde_json::from_str(CASES).expect("the cases are JSON")

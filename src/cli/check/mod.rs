@@ -32,8 +32,13 @@ pub(super) fn run(args: &CheckArgs) -> Outcome {
         let Looked {
             errors, warnings, ..
         } = &checked.looked;
-        for diagnostic in errors.iter().chain(warnings) {
-            say(&diagnostic.to_string());
+        let told: Vec<String> = errors
+            .iter()
+            .chain(warnings)
+            .map(ToString::to_string)
+            .collect();
+        if !told.is_empty() {
+            say(&format!("{}\n", told.join("\n\n")));
         }
         print(&checked.as_text())?;
         return Ok(checked.exit);
@@ -61,6 +66,9 @@ struct Checked {
     compiled: Compiled,
     proofs: Vec<Proven>,
     looked: Looked,
+    /// Whether every template must be proven, and how many are not.
+    strict: bool,
+    unproven: usize,
     exit: Exit,
 }
 
@@ -71,17 +79,27 @@ impl Checked {
     fn of(args: &CheckArgs, compiled: Compiled) -> Self {
         let proofs = proofs(&compiled);
         let looked = samples::look(&compiled, args.mutate);
-        let proven = |(_, proof): &Proven| proof.verdict == Verdict::Proven;
+        let open = |(_, proof): &&Proven| proof.verdict != Verdict::Proven;
+        let unproven = proofs.iter().filter(open).count();
         let valid = |of: &TemplateSamples| of.mutated.as_ref().is_none_or(|m| m.is_valid());
-        let good = (!args.strict || proofs.iter().all(proven))
+        let good = (!args.strict || unproven == 0)
             && looked.errors.is_empty()
             && looked.templates.iter().all(valid);
         Self {
             compiled,
             proofs,
             looked,
+            strict: args.strict,
+            unproven,
             exit: if good { Exit::Done } else { Exit::Failed },
         }
+    }
+
+    fn why_not_strict(&self) -> Option<String> {
+        let all = self.proofs.len();
+        let open = self.unproven;
+        (self.strict && open > 0)
+            .then(|| format!("{open} of {all} templates are not proven, which --strict wants"))
     }
 
     fn samples_of(&self, template: &str) -> Option<&TemplateSamples> {
@@ -108,8 +126,11 @@ impl Checked {
             proofs,
             looked,
             exit,
+            ..
         } = self;
         let plan = &compiled.plan;
+        let mut errors = listed(&looked.errors, Severity::Error);
+        errors.extend(self.why_not_strict().map(|why| json!({"message": why})));
         let mut warnings = listed(&compiled.warnings, Severity::Warning);
         warnings.extend(listed(&looked.warnings, Severity::Warning));
         json!({
@@ -152,7 +173,7 @@ impl Checked {
                 })).collect::<Vec<_>>(),
                 "samples": self.samples_of(name).map(samples::as_json),
             })).collect::<Vec<_>>(),
-            "errors": listed(&looked.errors, Severity::Error),
+            "errors": errors,
             "warnings": warnings,
         })
     }
@@ -253,9 +274,12 @@ impl Checked {
             text.push_str(&format!("{kind:<8} {name:<width$}  {what}\n"));
         }
         for (name, proof) in proofs {
-            text.push_str(&doubts(proof));
+            text.push_str(&doubts(proof, self.strict));
             let mutated = self.samples_of(name).and_then(|of| of.mutated.as_ref());
             text.push_str(&mutated.map_or(String::new(), samples::as_text));
+        }
+        if let Some(why) = self.why_not_strict() {
+            text.push_str(&format!("{why}\n"));
         }
         text.push_str(if *exit == Exit::Done { "ok" } else { "not ok" });
         text
@@ -263,10 +287,16 @@ impl Checked {
 }
 
 /// What keeps a template from being proven, each with the way that leads there, and what else can fail.
-fn doubts(proof: &Proof) -> String {
+fn doubts(proof: &Proof, strict: bool) -> String {
     let mut text = String::new();
     for finding in &proof.findings {
-        text.push_str(&format!("\n{}", finding.error.pretty()));
+        let mut error = finding.error.clone();
+        error.message = format!("not proven: {}", error.message);
+        let shown = match strict {
+            true => error.pretty(),
+            false => error.pretty_warning(),
+        };
+        text.push_str(&format!("\n{shown}"));
         if let Some(way) = finding.told_way() {
             text.push_str(&format!("  {way}\n"));
         }

@@ -135,7 +135,10 @@ fn warning(read: &Read, message: String, near: Option<String>) -> Diagnostic {
 impl TemplateSamples {
     /// The rows of the table: kind and what is to say.
     pub(super) fn rows(&self) -> Vec<(&'static str, String)> {
-        let mut rows = vec![("samples", format!("{} of {} good", self.good, self.samples))];
+        let mut rows = vec![(
+            "samples",
+            format!("{} of {} rendered", self.good, self.samples),
+        )];
         if let Some(mutated) = &self.mutated {
             rows.push(("mutated", summary(mutated)));
         }
@@ -150,6 +153,9 @@ fn summary(mutated: &Mutated) -> String {
         left_out,
         ..
     } = mutated;
+    if *samples == 0 {
+        return "nothing: no sample comes out as it should".to_owned();
+    }
     let left_out = match left_out {
         0 => String::new(),
         more => format!(" ({more} more left out)"),
@@ -161,7 +167,7 @@ fn summary(mutated: &Mutated) -> String {
     };
     let result = match mutated.not_json.len() + sum(&mutated.broken) {
         0 if parked.is_empty() => "all valid".to_owned(),
-        0 => format!("none invalid{parked}"),
+        0 => format!("{} valid{parked}", variants - sum(&mutated.parked)),
         broken => format!("{broken} not valid{parked}"),
     };
     let misfits: usize = mutated.misfits.iter().map(|one| one.variants).sum();
@@ -180,7 +186,7 @@ pub(super) fn as_text(mutated: &Mutated) -> String {
         let diagnostic = Diagnostic::of_template(severity, "", &found.error);
         let (variants, change) = (found.variants, &found.change);
         text.push_str(&format!(
-            "\n{diagnostic}\n  {effect}; with {change} ({})\n",
+            "\n{diagnostic}\n  {effect} with {change} ({})\n",
             counted(variants)
         ));
     };
@@ -188,11 +194,11 @@ pub(super) fn as_text(mutated: &Mutated) -> String {
         of_template(
             found,
             Severity::Error,
-            "nothing valid comes out, so such an event is parked",
+            "no valid JSON comes out, and the event is parked,",
         );
     }
     for found in &mutated.parked {
-        of_template(found, Severity::Warning, "such an event is parked");
+        of_template(found, Severity::Warning, "parked");
     }
     for change in &mutated.not_json {
         text.push_str(&format!(
@@ -247,7 +253,7 @@ pub(super) fn as_json(samples: &TemplateSamples) -> Value {
             "samples": mutated.samples,
             "variants": mutated.variants,
             "left_out": mutated.left_out,
-            "valid": mutated.is_valid(),
+            "valid": (mutated.samples > 0).then(|| mutated.is_valid()),
             "findings": mutated.broken.iter().map(found).collect::<Vec<_>>(),
             "not_json": mutated.not_json,
             "parked": mutated.parked.iter().map(found).collect::<Vec<_>>(),

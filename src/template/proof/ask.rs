@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::state::{Fact, Frame, Known, Question, Round, Source, Way};
+use super::state::{Fact, Known, Question, Round, Source, Way};
 use crate::template::filters::Yields;
 use crate::template::syntax::expression::{
     Comparison, Expression, ExpressionKind, FilterCall, Filtered, Operator, Path, Root, Step,
@@ -92,15 +92,15 @@ fn path_value(way: &Way, counters: &HashSet<String>, path: &Path) -> Known {
         };
     }
     for frame in way.frames.iter().rev() {
-        if let Some((known, _)) = frame.names.get(name) {
-            return known.clone();
+        if let Some(held) = frame.names.get(name) {
+            return held.known.clone();
         }
         if name == "forloop" && frame.round.is_some() {
             return Known::Truthy;
         }
     }
-    if let Some(known) = way.variables.get(name) {
-        return known.clone();
+    if let Some(held) = way.variables.get(name) {
+        return held.known.clone();
     }
     match name.as_str() {
         _ if counters.contains(name) => Known::Nothing,
@@ -222,10 +222,13 @@ pub fn source(way: &Way, expression: &Expression) -> Option<Source> {
     let Root::Name(name) = &path.root else {
         return None;
     };
-    let framed = |frame: &Frame| frame.names.get(name).cloned();
-    let mut source = match way.frames.iter().rev().find_map(framed) {
-        Some((_, source)) => source?,
-        None if name == "payload" && !way.variables.contains_key(name) => Vec::new(),
+    let mut framed = way.frames.iter().rev().map(|frame| frame.names.get(name));
+    let held = framed
+        .find_map(|held| held)
+        .or_else(|| way.variables.get(name));
+    let mut source = match held {
+        Some(held) => held.source.clone()?,
+        None if name == "payload" => Vec::new(),
         None => return None,
     };
     for step in &path.steps {
@@ -247,6 +250,33 @@ pub fn subjects(comparison: &Comparison) -> impl Iterator<Item = String> {
     let array = whole.as_ref().and_then(|text| text.strip_suffix(".size"));
     let array = array.map(str::to_owned);
     whole.into_iter().chain(array)
+}
+
+/// Whether text may meet a number in a comparison by `<` and the like.
+pub fn may_mix(way: &Way, counters: &HashSet<String>, comparison: &Comparison) -> bool {
+    let number = |side: &Expression| {
+        let size_of_array = match &side.kind {
+            ExpressionKind::Path(Path { root, steps }) => match steps.as_slice() {
+                [Step::Name(member)] if member == "size" => {
+                    let array = Expression {
+                        kind: ExpressionKind::Path(Path {
+                            root: root.clone(),
+                            steps: Vec::new(),
+                        }),
+                        span: side.span,
+                    };
+                    value(way, counters, &array) == Known::Array
+                }
+                _ => false,
+            },
+            ExpressionKind::Number(_) => true,
+            _ => false,
+        };
+        let known = value(way, counters, side);
+        size_of_array || matches!(known, Known::Int(_) | Known::AtLeast(_))
+    };
+    let right = comparison.right.as_ref();
+    !(number(&comparison.left) && right.is_some_and(|(_, right)| number(right)))
 }
 
 /// What a comparison says.
@@ -304,17 +334,19 @@ pub fn equal(
     if let Some(known) = a.equals(&b) {
         return Answer::Known(known);
     }
-    let literal = |expression: &Expression, known: &Known| {
+    // `empty` and `blank` can equal several literals, so that nothing follows from one for another.
+    let literal = |expression: &Expression, known: &Known, subject: &Expression| {
         !matches!(expression.kind, ExpressionKind::Path(_))
+            && !subject.describes()
             && matches!(
                 known,
                 Known::Nil | Known::Bool(_) | Known::Int(_) | Known::Str(_)
             )
     };
-    if literal(right, &b) {
+    if literal(right, &b, left) {
         return open(way, left, Question::Equals(b), false);
     }
-    if literal(left, &a) {
+    if literal(left, &a, right) {
         return open(way, right, Question::Equals(a), false);
     }
     let mut roots = Vec::new();
@@ -331,7 +363,7 @@ pub fn equal(
 }
 
 /// An answer that nothing is known of.
-pub fn unrelated() -> Answer {
+fn unrelated() -> Answer {
     Answer::Open(Open {
         fact: None,
         source: None,

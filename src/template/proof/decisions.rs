@@ -5,7 +5,7 @@ use super::flow::{Ends, Follower, WAYS};
 use super::state::{Fact, Hint, Question, Way, Ways};
 use crate::template::syntax::Span;
 use crate::template::syntax::expression::{Condition, Expression, Logic};
-use crate::template::syntax::tree::{Block, Branch, Case, NodeKind};
+use crate::template::syntax::tree::{Branch, Case};
 
 impl<'t> Follower<'t> {
     pub fn branches(&mut self, branches: &'t [Branch], ways: Ways) -> Ends {
@@ -44,6 +44,11 @@ impl<'t> Follower<'t> {
                 };
                 if !self.spend(way.weight(), comparison.left.span) {
                     return (Ways::default(), Ways::default());
+                }
+                if ask::may_mix(&way, &self.survey.counters, comparison) {
+                    let right = comparison.right.as_ref();
+                    let span = right.map(|(_, right)| comparison.left.span.to(right.span));
+                    self.mixed.extend(span.map(|span| self.origin(span)));
                 }
                 let answer = ask::ask(&way, &self.survey.counters, comparison);
                 let end = comparison
@@ -123,11 +128,6 @@ impl<'t> Follower<'t> {
 
     pub fn case(&mut self, case: &'t Case, ways: Ways) -> Ends {
         let mut ends = Ends::default();
-        // The subject is read once: what an arm makes of its names is not what the next one asks about.
-        let mut names = Vec::new();
-        ask::spelling(&case.subject, &mut names);
-        let moves = case.arms.iter().any(|arm| assigns(&arm.block, &names));
-        let mut ran = false;
         // Ways that no arm has taken so far, and those that one has.
         let (mut fresh, mut matched) = (ways, Ways::default());
         for arm in &case.arms {
@@ -137,14 +137,12 @@ impl<'t> Follower<'t> {
                 ends.continues.extend(after.continues);
                 // An `else` does not count as a match.
                 fresh = after.next;
-                ran = true;
                 continue;
             };
             for value in values {
-                let open = std::mem::take(&mut fresh);
-                let (yes, no) = self.matches(&case.subject, value, open, moves && ran);
-                let taken = std::mem::take(&mut matched);
-                let (again, still) = self.matches(&case.subject, value, taken, moves);
+                let (yes, no) = self.matches(&case.subject, value, std::mem::take(&mut fresh));
+                let (again, still) =
+                    self.matches(&case.subject, value, std::mem::take(&mut matched));
                 let mut taken = yes;
                 taken.extend(again);
                 let after = self.block(&arm.block, taken);
@@ -168,14 +166,12 @@ impl<'t> Follower<'t> {
         ends
     }
 
-    /// The ways on which the subject equals the value, and those on which it does not; `moved`: whether an arm may have
-    /// changed what the subject's names stand for.
+    /// The ways on which the subject equals the value, and those on which it does not.
     fn matches(
         &mut self,
         subject: &'t Expression,
         value: &'t Expression,
         ways: Ways,
-        moved: bool,
     ) -> (Ways, Ways) {
         let (mut yes, mut no) = (Ways::default(), Ways::default());
         let question = format!("{} == {}", self.text(subject.span), self.text(value.span));
@@ -183,10 +179,7 @@ impl<'t> Follower<'t> {
             if !self.spend(way.weight(), value.span) {
                 break;
             }
-            let answer = match moved {
-                true => ask::unrelated(),
-                false => ask::equal(&way, &self.survey.counters, subject, value),
-            };
+            let answer = ask::equal(&way, &self.survey.counters, subject, value);
             for (way, holds) in self.answer(way, answer, (value.span, &question), true) {
                 if holds {
                     yes.add(way);
@@ -197,30 +190,4 @@ impl<'t> Follower<'t> {
         }
         (yes, no)
     }
-}
-
-/// Whether a block may give one of these names another value.
-fn assigns(block: &Block, names: &[String]) -> bool {
-    block.nodes.iter().any(|node| match &node.kind {
-        NodeKind::Assign(assign) => names.contains(&assign.target.name),
-        NodeKind::Increment(target) | NodeKind::Decrement(target) => names.contains(&target.name),
-        NodeKind::Capture(target, block) | NodeKind::Json(target, block) => {
-            names.contains(&target.name) || assigns(block, names)
-        }
-        NodeKind::If(branches) => branches.iter().any(|b| assigns(&b.block, names)),
-        NodeKind::Case(case) => case.arms.iter().any(|arm| assigns(&arm.block, names)),
-        NodeKind::For(for_) => {
-            let otherwise = for_.otherwise.as_ref();
-            assigns(&for_.block, names) || otherwise.is_some_and(|block| assigns(block, names))
-        }
-        NodeKind::IfChanged(block) | NodeKind::Liquid(block) => assigns(block, names),
-        NodeKind::TableRow(_) => true,
-        NodeKind::Call(call) => !call.isolated,
-        NodeKind::Text
-        | NodeKind::Output(_)
-        | NodeKind::Cycle(_)
-        | NodeKind::Nothing
-        | NodeKind::Break
-        | NodeKind::Continue => false,
-    })
 }

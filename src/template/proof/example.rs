@@ -7,7 +7,7 @@ use super::state::{Hint, Known};
 use super::{Finding, Proof, Verdict};
 use crate::template::render::json_briefly;
 use crate::template::writer::Writer;
-use crate::template::{EventFacts, Scene, Template, TemplateError};
+use crate::template::{Cause, EventFacts, Scene, Template, TemplateError};
 
 /// Most findings for which one is sought: each costs some renders.
 const SOUGHT: usize = 5;
@@ -42,7 +42,10 @@ fn fails(template: &Template, payload: &Value, finding: &Finding) -> bool {
     let wanted = &finding.error;
     match finding.of_key {
         true => error.path == wanted.path && Writer::is_of_key(&error.message),
-        false => (&error.path, error.offset) == (&wanted.path, wanted.offset),
+        false => {
+            error.cause == Cause::Output
+                && (&error.path, error.offset) == (&wanted.path, wanted.offset)
+        }
     }
 }
 

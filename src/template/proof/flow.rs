@@ -1,12 +1,12 @@
 //! Follows all ways through the tree, as rendering would walk it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::rc::Rc;
 
 use super::Failure;
 use super::ask;
-use super::state::{Fact, Known, Out, Way, Ways};
-use super::survey::Survey;
+use super::state::{Fact, Held, Known, Out, Way, Ways};
+use super::survey::{MIXED, Survey};
 use crate::template::Compiled;
 use crate::template::limits;
 use crate::template::sink::{Origin, Printed, Sink};
@@ -27,6 +27,7 @@ const NODE: usize = 32;
 const HELD: usize = 100_000;
 /// Most places that are told.
 const FAILURES: usize = 20;
+
 /// What following all ways yields.
 #[derive(Default)]
 pub struct Found {
@@ -70,6 +71,8 @@ pub struct Follower<'t> {
     pub file: usize,
     pub found: Found,
     pub survey: Survey,
+    /// Comparisons in which text may meet a number.
+    pub mixed: HashSet<Origin>,
     work: usize,
     /// How many partials are being followed within each other.
     pub calls: usize,
@@ -89,6 +92,7 @@ pub fn follow(template: &Compiled) -> Found {
         file: 0,
         found: Found::default(),
         survey: Survey::of(template),
+        mixed: HashSet::new(),
         work: 0,
         calls: 0,
         rounds: 0,
@@ -133,7 +137,10 @@ pub fn follow(template: &Compiled) -> Found {
         // It is told by the first place where a way ends.
         follower.found.failures.sort_by_key(|failure| !failure.ends);
     }
-    follower.found.notes = follower.survey.notes;
+    let (mixed, all) = (follower.mixed, follower.found.gave_up.is_none());
+    let mut notes = follower.survey.notes;
+    notes.retain(|(origin, what)| what != MIXED || !all || mixed.contains(origin));
+    follower.found.notes = notes;
     follower.found
 }
 
@@ -300,8 +307,13 @@ impl<'t> Follower<'t> {
             NodeKind::Liquid(block) => return self.block(block, ways),
             NodeKind::Assign(assign) => self.map(ways, |follower, way| {
                 let known = ask::filtered(way, &follower.survey.counters, &assign.value);
+                let source = match assign.value.filters.as_slice() {
+                    [] => ask::source(way, &assign.value.input),
+                    _ => None,
+                };
                 way.forget(&assign.target.name);
-                way.variables.insert(assign.target.name.clone(), known);
+                way.variables
+                    .insert(assign.target.name.clone(), Held { known, source });
             }),
             NodeKind::Capture(target, block) => {
                 let ways = self.map(ways, |_, way| way.outs.push(Out::Text));
@@ -310,7 +322,8 @@ impl<'t> Follower<'t> {
                     self.map(ways, |_, way| {
                         way.outs.pop();
                         way.forget(&target.name);
-                        way.variables.insert(target.name.clone(), Known::Scalar);
+                        way.variables
+                            .insert(target.name.clone(), Held::made(Known::Scalar));
                     })
                 });
             }
@@ -323,7 +336,8 @@ impl<'t> Follower<'t> {
                     self.filter(ways, |follower, way| {
                         let mut way = follower.finish(way, node.span)?;
                         way.forget(&target.name);
-                        way.variables.insert(target.name.clone(), Known::Nothing);
+                        way.variables
+                            .insert(target.name.clone(), Held::made(Known::Nothing));
                         Some(way)
                     })
                 });

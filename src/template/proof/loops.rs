@@ -1,10 +1,8 @@
 //! Loops and partials.
 
-use std::collections::BTreeMap;
-
 use super::ask::{self, Answer, Open};
 use super::flow::{Ends, Follower};
-use super::state::{Frame, Hint, Known, Round, Source, Way, Ways};
+use super::state::{Frame, Held, Hint, Known, Names, Round, Source, Way, Ways};
 use crate::template::limits;
 use crate::template::syntax::Span;
 use crate::template::syntax::expression::{Expression, ExpressionKind};
@@ -15,7 +13,7 @@ const ROOTS: [&str; 6] = ["payload", "event", "headers", "route", "target", "var
 
 /// What is run in rounds.
 #[derive(Clone, Copy)]
-struct Body<'t> {
+struct Body<'t, 'f> {
     block: &'t Block,
     file: usize,
     /// The loop's variable.
@@ -26,6 +24,8 @@ struct Body<'t> {
     takes: bool,
     /// Fewest and most rounds.
     bounds: (usize, usize),
+    /// The variables that an isolated partial has at first, each time anew.
+    fresh: Option<&'f Names>,
     span: Span,
 }
 
@@ -40,9 +40,13 @@ impl<'t> Follower<'t> {
         let some = self.map(some, |_, way| {
             let source = item_source(way, &over.collection);
             let mut frame = Frame::default();
-            frame
-                .names
-                .insert(for_.target.name.clone(), (Known::Nothing, source));
+            frame.names.insert(
+                for_.target.name.clone(),
+                Held {
+                    known: Known::Nothing,
+                    source,
+                },
+            );
             way.frames.push(frame);
         });
         let body = Body {
@@ -52,6 +56,7 @@ impl<'t> Follower<'t> {
             forloop: true,
             takes: true,
             bounds: bounds(over),
+            fresh: None,
             span: over.collection.span,
         };
         let rounds = self.rounds(body, some, Some(&over.collection));
@@ -105,7 +110,7 @@ impl<'t> Follower<'t> {
     }
 
     /// Once; or first, any number between, last.
-    fn rounds(&mut self, body: Body<'t>, start: Ways, over: Option<&Expression>) -> Ends {
+    fn rounds(&mut self, body: Body<'t, '_>, start: Ways, over: Option<&Expression>) -> Ends {
         let mut after = Ends::default();
         let counted = |follower: &mut Self, ways: Ways, count: usize, words: &str| {
             let origin = follower.origin(body.span);
@@ -160,8 +165,13 @@ impl<'t> Follower<'t> {
         after
     }
 
-    fn enter(&mut self, body: Body<'t>, ways: Ways, first: bool, last: bool) -> Ways {
-        self.map(ways, |_, way| {
+    fn enter(&mut self, body: Body<'t, '_>, ways: Ways, first: bool, last: bool) -> Ways {
+        self.map(ways, |follower, way| {
+            if let Some(fresh) = body.fresh {
+                follower.keep_global(way);
+                way.variables.clone_from(fresh);
+                follower.keep_global(way);
+            }
             way.forget(body.name);
             if body.forloop {
                 way.forget("forloop");
@@ -176,12 +186,17 @@ impl<'t> Follower<'t> {
         })
     }
 
-    fn round(&mut self, body: Body<'t>, ways: Ways) -> Ends {
+    fn round(&mut self, body: Body<'t, '_>, ways: Ways) -> Ends {
         let caller = std::mem::replace(&mut self.file, body.file);
         self.rounds += 1;
-        let ends = self.block(body.block, ways);
+        let mut ends = self.block(body.block, ways);
         self.rounds -= 1;
         self.file = caller;
+        if body.fresh.is_some() {
+            // What is broken off in an isolated partial goes on in its caller.
+            ends.next.extend(std::mem::take(&mut ends.breaks));
+            ends.next.extend(std::mem::take(&mut ends.continues));
+        }
         ends
     }
 
@@ -203,6 +218,7 @@ impl<'t> Follower<'t> {
                 .isolated
                 .then(|| (way.frames.clone(), way.variables.clone()));
             let entered = self.enter_call(call, way);
+            let fresh = entered.variables.clone();
             let alias = call.bound.as_ref().map_or("", |bound| &bound.alias);
             let each = call
                 .bound
@@ -215,6 +231,7 @@ impl<'t> Follower<'t> {
                 forloop: call.isolated,
                 takes: false,
                 bounds: (0, usize::MAX),
+                fresh: call.isolated.then_some(&fresh),
                 span,
             };
             self.calls += 1;
@@ -233,13 +250,8 @@ impl<'t> Follower<'t> {
                     follower.leave_call(call, way, hidden.as_ref());
                 })
             });
-            if call.isolated {
-                ends.next.extend(after.breaks);
-                ends.next.extend(after.continues);
-            } else {
-                ends.breaks.extend(after.breaks);
-                ends.continues.extend(after.continues);
-            }
+            ends.breaks.extend(after.breaks);
+            ends.continues.extend(after.continues);
             ends.next.extend(after.next);
         }
         ends.next = self.bound(ends.next, span);
@@ -248,38 +260,46 @@ impl<'t> Follower<'t> {
 
     /// The way with the names of a partial.
     fn enter_call(&self, call: &'t Call, mut way: Way) -> Way {
-        let mut frame = Frame::default();
+        let counters = &self.survey.counters;
+        let mut names = Names::new();
         for (target, value) in &call.arguments {
-            let known = ask::value(&way, &self.survey.counters, value);
-            frame
-                .names
-                .insert(target.name.clone(), (known, ask::source(&way, value)));
+            let known = ask::value(&way, counters, value);
+            let source = ask::source(&way, value);
+            names.insert(target.name.clone(), Held { known, source });
         }
         if let Some(bound) = &call.bound {
-            let known = match ask::value(&way, &self.survey.counters, &bound.value) {
-                known if !bound.each && call.isolated => known,
-                _ => Known::Nothing,
+            let one = !bound.each && call.isolated;
+            let held = match ask::value(&way, counters, &bound.value) {
+                // Nil leaves an argument of the same name, or what every template knows by it.
+                Known::Nil if one => None,
+                known if one => Some(Held {
+                    known,
+                    source: ask::source(&way, &bound.value),
+                }),
+                _ => Some(Held {
+                    known: Known::Nothing,
+                    source: item_source(&way, &bound.value),
+                }),
             };
-            frame.names.insert(bound.alias.clone(), (known, None));
+            names.extend(held.map(|held| (bound.alias.clone(), held)));
         }
+        let mut frame = Frame::default();
         if call.isolated {
             self.keep_global(&mut way);
             way.frames.clear();
-            way.variables = BTreeMap::new();
-        }
-        for name in frame.names.keys() {
-            way.facts.retain(|fact| !fact.roots.contains(name));
+            way.variables = names;
+            self.keep_global(&mut way);
+        } else {
+            for name in names.keys() {
+                way.forget(name);
+            }
+            frame.names = names;
         }
         way.frames.push(frame);
         way
     }
 
-    fn leave_call(
-        &self,
-        call: &'t Call,
-        way: &mut Way,
-        hidden: Option<&(Vec<Frame>, BTreeMap<String, Known>)>,
-    ) {
+    fn leave_call(&self, call: &'t Call, way: &mut Way, hidden: Option<&(Vec<Frame>, Names)>) {
         way.forget("forloop");
         if let Some((frames, variables)) = hidden {
             self.keep_global(way);

@@ -64,9 +64,12 @@ impl Finding {
     /// The way that leads there, in one line; `None` if every way does.
     #[must_use]
     pub fn told_way(&self) -> Option<String> {
+        // Keys can be the same from the second round on, however the way went.
+        let tells = |step: &&Decision| !(self.of_key && step.what.starts_with("the loop runs"));
         let steps: Vec<String> = self
             .way
             .iter()
+            .filter(tells)
             .map(|step| match *step.path == *self.error.path {
                 true => format!("{} (line {})", step.what, step.line),
                 false => format!("{} ({}:{})", step.what, step.path, step.line),

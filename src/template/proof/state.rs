@@ -144,6 +144,41 @@ pub struct Fact {
 /// Where a name or a collection comes from: the steps from `payload`; `None` stands for each item.
 pub type Source = Vec<Option<String>>;
 
+/// What a name stands for.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub known: Known,
+    /// Where it comes from; of use to find counter-examples only, so that it makes no two ways different.
+    pub source: Option<Source>,
+}
+
+impl Held {
+    /// Something that does not come from the payload as it is.
+    pub fn made(known: Known) -> Self {
+        Self {
+            known,
+            source: None,
+        }
+    }
+}
+
+impl PartialEq for Held {
+    fn eq(&self, other: &Self) -> bool {
+        self.known == other.known
+    }
+}
+
+impl Eq for Held {}
+
+impl Hash for Held {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.known.hash(state);
+    }
+}
+
+/// What names stand for.
+pub type Names = BTreeMap<String, Held>;
+
 /// Which round of a loop it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Round {
@@ -156,7 +191,7 @@ pub struct Round {
 /// Names of a loop or partial.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Frame {
-    pub names: BTreeMap<String, (Known, Option<Source>)>,
+    pub names: Names,
     /// The round, if it is a loop.
     pub round: Option<Round>,
 }
@@ -201,7 +236,7 @@ impl Drop for Step {
 #[derive(Debug, Clone)]
 pub struct Way {
     pub outs: Vec<Out>,
-    pub variables: BTreeMap<String, Known>,
+    pub variables: Names,
     pub frames: Vec<Frame>,
     pub facts: Vec<Rc<Fact>>,
     pub route: Route,
@@ -360,7 +395,7 @@ impl Ways {
             if variables {
                 way.variables
                     .values_mut()
-                    .for_each(|known| *known = Known::Nothing);
+                    .for_each(|held| held.known = Known::Nothing);
             }
             self.add(way);
         }

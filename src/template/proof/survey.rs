@@ -6,14 +6,15 @@ use std::collections::{HashMap, HashSet};
 use super::ask;
 use crate::template::Compiled;
 use crate::template::filters::{Arguments, Fails};
-use crate::template::number::Number;
 use crate::template::sink::Origin;
 use crate::template::syntax::Span;
 use crate::template::syntax::expression::{
     Comparison, Condition, Expression, ExpressionKind, FilterCall, Filtered, Operator, Path, Root,
 };
 use crate::template::syntax::tree::{Block, Call, Node, NodeKind, Offset, Over};
-use crate::template::value::Value;
+
+/// What is noted of `<` and the like, unless the ways say that two numbers meet there.
+pub const MIXED: &str = "the comparison fails if one side is text and the other a number";
 
 /// How a subject is asked about.
 #[derive(Debug, Default, Clone, Copy)]
@@ -158,7 +159,7 @@ impl Survey {
         );
         if ordered && (from_data(&comparison.left) || from_data(right)) {
             let span = comparison.left.span.to(right.span);
-            self.note(span, "fails where text meets a number".to_owned());
+            self.note(span, MIXED.to_owned());
         }
     }
 
@@ -166,7 +167,7 @@ impl Survey {
         if let ExpressionKind::Range(bounds) = &over.collection.kind
             && (from_data(&bounds.0) || from_data(&bounds.1))
         {
-            let what = "fails where a bound is an array or object, or the range is too long";
+            let what = "a range fails on a bound that is a boolean, a fraction, an array or an object, and if it is too long";
             self.note(over.collection.span, what.to_owned());
         }
         let offset = match &over.offset {
@@ -174,7 +175,10 @@ impl Survey {
             Some(Offset::Continue) | None => None,
         };
         for whole in over.limit.iter().chain(offset).filter(|at| from_data(at)) {
-            self.note(whole.span, "fails where it is no whole number".to_owned());
+            self.note(
+                whole.span,
+                "the limit or offset fails if it is no whole number".to_owned(),
+            );
         }
     }
 
@@ -184,7 +188,7 @@ impl Survey {
             if let ExpressionKind::Range(bounds) = &value.kind
                 && (from_data(&bounds.0) || from_data(&bounds.1))
             {
-                let what = "fails where a bound is an array or object, or the range is too long";
+                let what = "a range fails on a bound that is a boolean, a fraction, an array or an object, and if it is too long";
                 self.note(value.span, what.to_owned());
             }
         }
@@ -210,26 +214,13 @@ impl Survey {
 
 /// The arguments of a call, if all are literals.
 fn literals(call: &FilterCall) -> Option<Arguments<'_>> {
-    let positional = call.positional.iter().map(literal);
+    let positional = call.positional.iter().map(Expression::literal);
     let named = call.named.iter();
     Some(Arguments {
         positional: positional.collect::<Option<_>>()?,
         named: named
-            .map(|(name, argument)| Some((name.as_str(), literal(argument)?)))
+            .map(|(name, argument)| Some((name.as_str(), argument.literal()?)))
             .collect::<Option<_>>()?,
-    })
-}
-
-fn literal(expression: &Expression) -> Option<Value<'_>> {
-    Some(match &expression.kind {
-        ExpressionKind::Nil => Value::Nil,
-        ExpressionKind::Bool(b) => Value::Bool(*b),
-        ExpressionKind::Int(int) => Value::int(*int),
-        ExpressionKind::Number(text) => Value::Number(Number::Text(text)),
-        ExpressionKind::Str(text) => Value::from(text.as_str()),
-        ExpressionKind::Empty => Value::Empty,
-        ExpressionKind::Blank => Value::Blank,
-        ExpressionKind::Range(_) | ExpressionKind::Path(_) => return None,
     })
 }
 

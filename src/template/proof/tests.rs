@@ -26,6 +26,14 @@ const FILES: Files = Files(&[
         "{\"i\": {{ item }}}{% unless forloop.last %},{% endunless %}",
     ),
     ("flat", "{\"i\": {{ item }}}"),
+    (
+        "once",
+        "{% unless seen %}{{ item }},{% endunless %}{% assign seen = true %}",
+    ),
+    ("optional", "{% if v.phone %}1{% endif %}"),
+    ("listed", "{{ v }}"),
+    ("leaves", "{% break %}1"),
+    ("argument", "{% assign a = 1 %}{% if a == 1 %}1{% endif %}"),
     ("forever", "{% include 'forever' %}"),
     (
         "self",
@@ -302,6 +310,14 @@ fn verdicts() {
             "{ {% if payload.a %}{{ payload.a }}: 1{% else %}\"b\": [{% endif %}",
             N,
         ),
+        // Each item of `render … for` starts anew, and ends alone.
+        ("[{% render 'once' for payload.l as item %}0]", P),
+        ("{% render 'leaves' for payload.l as item %}0", P),
+        ("{% render 'argument', a: payload.a %}", P),
+        (
+            "{% case payload.a %}{% when 1 %}{% assign payload = 'b' %}1{% when 2 %}2{% else %}3{% endcase %}",
+            P,
+        ),
         // Without end.
         ("{% include 'forever' %}", N),
     ];
@@ -357,6 +373,9 @@ fn a_counter_example_comes_with_its_way() {
 #[test]
 fn counter_examples_are_found() {
     for text in [
+        "{% assign v = payload.data.vendor %}{\"a\": 1{% if v.phone %}\"p\": {{ v.phone }}{% endif %}}",
+        "{% render 'optional', v: payload.data %}",
+        "[{% render 'listed' for payload.data.l as v %}]",
         "[1{% if payload.a %},{% endif %}{% for x in payload.l %}{{ x }}{% endfor %}]",
         "{ {{ payload.k }}: 1}",
         "{ {% for x in payload.l %}\"{{ x }}\": 1{% unless forloop.last %},{% endunless %}{% endfor %} }",
@@ -395,17 +414,29 @@ fn what_can_fail_besides_the_writer_is_noted() {
         ),
         (
             "{% if payload.n > 3 %}1{% else %}2{% endif %}",
-            &["1:7: fails where text meets a number"],
+            &["1:7: the comparison fails if one side is text and the other a number"],
         ),
         (
             "[{% for x in payload.l %}{% if forloop.index > 1 %},{% endif %}1{% endfor %}]",
             none,
         ),
         (
+            "{% assign n = 0 %}[{% for x in payload.l %}{% if n > 0 %},{% endif %}1{% assign n = n | plus: 1 %}{% endfor %}]",
+            none,
+        ),
+        (
+            "{% assign l = payload.l | compact %}{% if l.size > 3 %}1{% else %}2{% endif %}",
+            none,
+        ),
+        (
+            "{% assign n = 0 %}{% if payload.a %}{% assign n = payload.b %}{% endif %}{% if n > 3 %}1{% else %}2{% endif %}",
+            &["1:80: the comparison fails if one side is text and the other a number"],
+        ),
+        (
             "[{% for x in (1..payload.n) limit: payload.m %}{% if forloop.index > 1 %},{% endif %}1{% endfor %}]",
             &[
-                "1:14: fails where a bound is an array or object, or the range is too long",
-                "1:36: fails where it is no whole number",
+                "1:14: a range fails on a bound that is a boolean, a fraction, an array or an object, and if it is too long",
+                "1:36: the limit or offset fails if it is no whole number",
             ],
         ),
     ];

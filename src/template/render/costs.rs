@@ -81,6 +81,7 @@ fn each_round_is_counted_for_what_it_takes() {
     );
     let error = render(&commas, "{}").unwrap_err();
     assert!(error.message.contains("repairs"), "{error}");
+    assert_eq!(error.cause, syntax::Cause::Template);
     // Blocks that need the same repairs again and again: told once, counted together.
     let block = format!("{{% json j %}}[{}]{{% endjson %}}", ",".repeat(1_000));
     let blocks = |count| render(&format!("{}1", rounds(count, &block)), "{}");

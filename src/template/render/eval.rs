@@ -71,14 +71,10 @@ impl<'a> Renderer<'a> {
 
     /// The value of an expression.
     pub(super) fn value(&mut self, expression: &'a Expression) -> Result<Value<'a>, Fault> {
+        if let Some(value) = expression.literal() {
+            return Ok(value);
+        }
         Ok(match &expression.kind {
-            ExpressionKind::Nil => Value::Nil,
-            ExpressionKind::Bool(b) => Value::Bool(*b),
-            ExpressionKind::Int(int) => Value::int(*int),
-            ExpressionKind::Number(text) => Value::Number(Number::Text(text)),
-            ExpressionKind::Str(text) => Value::from(text.as_str()),
-            ExpressionKind::Empty => Value::Empty,
-            ExpressionKind::Blank => Value::Blank,
             ExpressionKind::Range(bounds) => {
                 let first = self.bound(&bounds.0)?;
                 let last = self.bound(&bounds.1)?;
@@ -95,6 +91,8 @@ impl<'a> Renderer<'a> {
                 Value::Range(first, last)
             }
             ExpressionKind::Path(path) => self.path(path, expression.span)?,
+            // The literals.
+            _ => Value::Nil,
         })
     }
 

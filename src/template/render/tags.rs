@@ -31,7 +31,6 @@ impl<'a> Renderer<'a> {
     }
 
     pub(super) fn case(&mut self, case: &'a Case, out: &mut dyn Sink<'a>) -> Result<Flow, Fault> {
-        let subject = self.value(&case.subject)?;
         let mut matched = false;
         for arm in &case.arms {
             let Some(values) = &arm.values else {
@@ -44,6 +43,8 @@ impl<'a> Renderer<'a> {
                 }
             };
             for value in values {
+                // An arm may have assigned to it.
+                let subject = self.value(&case.subject)?;
                 let wanted = self.value(value)?;
                 if !self.equal(&subject, &wanted, value.span)? {
                     continue;
@@ -196,22 +197,81 @@ impl<'a> Renderer<'a> {
         }
         let caller = self.file;
         self.partial_depth += 1;
-        let flow = if call.isolated {
-            let hidden = self.scope.hide();
-            self.call_with(call, bound, names, &partial.block, out)?;
-            self.scope.unhide(hidden);
-            // What is broken off in an isolated partial goes on in its caller.
-            Flow::Next
-        } else {
-            self.call_with(call, bound, names, &partial.block, out)?
+        let flow = match call.isolated {
+            true => self.render(call, bound, &names, &partial.block, out)?,
+            false => self.include(call, bound, names, &partial.block, out)?,
         };
         self.partial_depth -= 1;
         self.file = caller;
         Ok(flow)
     }
 
-    /// Runs a partial: once, or once for each item of what it is bound to.
-    fn call_with(
+    /// Runs an isolated partial: once, or once for each item; each time it knows its arguments and nothing else.
+    fn render(
+        &mut self,
+        call: &'a Call,
+        bound: Option<(&'a Bound, Value<'a>)>,
+        names: &[(&'a str, Value<'a>)],
+        block: &'a Block,
+        out: &mut dyn Sink<'a>,
+    ) -> Result<Flow, Fault> {
+        let Some((bound, value)) = bound else {
+            return self.isolated(call, names, None, block, out);
+        };
+        let each =
+            bound.each && matches!(value, Value::Array(_) | Value::Range(..) | Value::Object(_));
+        if !each {
+            let names = with_bound(names, bound, value);
+            return self.isolated(call, &names, None, block, out);
+        }
+        if matches!(value, Value::Object(_)) {
+            let cost = fuel::items(&value).saturating_mul(limits::PAIR_BYTES);
+            self.fuel.make(cost, bound.value.span)?;
+        }
+        let items = value.sequence();
+        let caller = self.file;
+        for (index, item) in items.iter().enumerate() {
+            self.file = caller;
+            self.fuel.step(1 + names.len() as u64, call.name.span)?;
+            self.fuel.bytes(fuel::look_cost(&item), call.name.span)?;
+            let forloop = ForLoop {
+                name: &call.name.name,
+                length: items.len(),
+                index,
+                parent: false,
+            };
+            let names = with_bound(names, bound, item);
+            self.isolated(call, &names, Some(forloop), block, out)?;
+        }
+        Ok(Flow::Next)
+    }
+
+    fn isolated(
+        &mut self,
+        call: &'a Call,
+        names: &[(&'a str, Value<'a>)],
+        forloop: Option<ForLoop<'a>>,
+        block: &'a Block,
+        out: &mut dyn Sink<'a>,
+    ) -> Result<Flow, Fault> {
+        let hidden = self.scope.hide();
+        for (name, value) in names {
+            self.scope.assign(name, value.clone());
+        }
+        self.scope.push(Frame {
+            names: Vec::new(),
+            forloop,
+        });
+        self.file = call.partial + 1;
+        // What is broken off in an isolated partial goes on in its caller.
+        self.block(block, out)?;
+        self.scope.pop();
+        self.scope.unhide(hidden);
+        Ok(Flow::Next)
+    }
+
+    /// Runs a partial that sees the variables of its caller: once, or once for each item of an array.
+    fn include(
         &mut self,
         call: &'a Call,
         bound: Option<(&'a Bound, Value<'a>)>,
@@ -230,30 +290,15 @@ impl<'a> Renderer<'a> {
             self.scope.pop();
             return Ok(flow);
         };
-        // `include` runs through arrays, and through nothing else, with `with`, too.
-        let each = match &value {
-            Value::Array(_) => bound.each || !call.isolated,
-            Value::Range(..) | Value::Object(_) => bound.each && call.isolated,
-            _ => false,
-        };
-        if each && matches!(value, Value::Object(_)) {
-            let cost = fuel::items(&value).saturating_mul(limits::PAIR_BYTES);
-            self.fuel.make(cost, bound.value.span)?;
-        }
-        let items = if each {
-            value.sequence()
-        } else {
-            Value::array(vec![value]).sequence()
+        // It runs through arrays, and through nothing else, with `with`, too.
+        let items = match value {
+            Value::Array(_) => value.sequence(),
+            value => Value::array(vec![value]).sequence(),
         };
         names.insert(0, (&bound.alias, Value::Nil));
         self.scope.push(Frame {
             names,
-            forloop: (call.isolated && each).then(|| ForLoop {
-                name: &call.name.name,
-                length: items.len(),
-                index: 0,
-                parent: false,
-            }),
+            forloop: None,
         });
         let mut flow = Flow::Next;
         for (round, item) in items.iter().enumerate() {
@@ -270,4 +315,17 @@ impl<'a> Renderer<'a> {
         self.scope.pop();
         Ok(flow)
     }
+}
+
+/// The names of an isolated partial: what it is bound to stands before an argument of the same name, unless it is nil.
+fn with_bound<'a>(
+    names: &[(&'a str, Value<'a>)],
+    bound: &'a Bound,
+    value: Value<'a>,
+) -> Vec<(&'a str, Value<'a>)> {
+    let mut names = names.to_vec();
+    if !value.is_nil() {
+        names.push((&bound.alias, value));
+    }
+    names
 }

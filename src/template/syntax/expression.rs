@@ -4,6 +4,8 @@ use std::fmt;
 
 use super::Span;
 use crate::template::filters::Filter;
+use crate::template::number::Number;
+use crate::template::value::Value;
 
 /// A value as it is written.
 #[derive(Debug, Clone)]
@@ -45,6 +47,21 @@ impl Expression {
             self.kind = ExpressionKind::Str(String::new());
         }
         self
+    }
+
+    /// The value, if it is written down.
+    #[must_use]
+    pub fn literal(&self) -> Option<Value<'_>> {
+        Some(match &self.kind {
+            ExpressionKind::Nil => Value::Nil,
+            ExpressionKind::Bool(b) => Value::Bool(*b),
+            ExpressionKind::Int(int) => Value::int(*int),
+            ExpressionKind::Number(text) => Value::Number(Number::Text(text)),
+            ExpressionKind::Str(text) => Value::from(text.as_str()),
+            ExpressionKind::Empty => Value::Empty,
+            ExpressionKind::Blank => Value::Blank,
+            ExpressionKind::Range(_) | ExpressionKind::Path(_) => return None,
+        })
     }
 
     /// Whether it is the word `empty` or `blank`.

@@ -171,11 +171,20 @@ pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Opti
         return None;
     }
     let name = &name.to_lowercase();
-    let slips = (name.chars().count() / 3).max(1);
+    // A name of one letter resembles every other.
+    let slips = match name.chars().count() {
+        1 => 0,
+        count => (count / 3).max(1),
+    };
     known
         .into_iter()
         .filter(|other| other.len() <= LONGEST)
-        .map(|other| (strsim::damerau_levenshtein(name, other), other))
+        .map(|other| {
+            (
+                strsim::damerau_levenshtein(name, &other.to_lowercase()),
+                other,
+            )
+        })
         .filter(|(distance, _)| *distance <= slips)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, other)| other)

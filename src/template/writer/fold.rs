@@ -97,9 +97,19 @@ impl Writer {
 
     /// Whether the same keys are taken.
     pub fn same_keys(&self, other: &Self) -> bool {
-        // Mostly they are, and in the same order.
-        self.keys.len() == other.keys.len() && self.key_texts().eq(other.key_texts())
+        // Mostly they are, in the same objects and in the same order.
+        self.keys.len() == other.keys.len()
+            && self.first_keys().eq(other.first_keys())
+            && self.key_texts().eq(other.key_texts())
             || self.taken() == other.taken()
+    }
+
+    /// Which key is the first of each open object: the same keys can be shared out differently.
+    fn first_keys(&self) -> impl Iterator<Item = usize> {
+        self.stack.iter().filter_map(|open| match open {
+            Container::Object { first_key, .. } => Some(*first_key),
+            Container::Array => None,
+        })
     }
 
     fn key_texts(&self) -> impl Iterator<Item = Option<&str>> {

@@ -8,7 +8,7 @@ impl Writer {
         self.mends = self
             .mends
             .checked_sub(1)
-            .ok_or_else(|| self.fault(format!("the output needs more than {MENDS} repairs")))?;
+            .ok_or_else(|| self.too_many_mends())?;
         let mended = Mended {
             what,
             origin: self.origin,
@@ -41,6 +41,12 @@ impl Writer {
     pub(super) fn full(&self) -> Fault {
         let larger = format!("the output is larger than {} bytes", self.limit);
         Fault::new(self.origin.span, larger)
+    }
+
+    /// A limit as the others are: what is mended so often is no invalid output.
+    fn too_many_mends(&self) -> Fault {
+        let more = format!("the output needs more than {MENDS} repairs");
+        Fault::new(self.origin.span, more)
     }
 
     pub(super) fn too_deep(&self) -> Fault {

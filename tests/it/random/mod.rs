@@ -128,7 +128,7 @@ fn what_is_shipped_and_shown_is_never_refused() {
 }
 
 /// What was found here before: template, payload.
-const KNOWN: [(&str, &str); 5] = [
+const KNOWN: [(&str, &str); 10] = [
     // The subject of a `case` is read once.
     (
         "{% assign s = 'a' %}{% case s %}{% when 'a' %}{% assign s = 'b' %}{% when 'b' %}1{% endcase %}",
@@ -152,6 +152,26 @@ const KNOWN: [(&str, &str); 5] = [
         "{ {% for x in payload.l %}{{ x }}: 1{% unless forloop.last %},{% endunless %}{% endfor %}, \"{{ payload.a }}\": 2, \"b{{ payload.a }}\": 3 }",
         "{\"l\":[\"p\",\"q\"],\"a\":\"r\"}",
     ),
+    // The same keys, but in other objects.
+    (
+        r#"{% if payload.a %}{"a":1,"b":{"c":1{% else %}{"a":{"b":1,"c":1{% endif %},"b":2}}"#,
+        r#"{"a":false}"#,
+    ),
+    (
+        r#"{% if payload.a %}{"a":{"b":1,"c":1{% else %}{"a":1,"b":{"c":1{% endif %},"b":2}}"#,
+        r#"{"a":false}"#,
+    ),
+    // `blank` equals nil and false, and yet it is true.
+    (
+        "{% if blank == nil %}{% if blank == false %}{% else %}1{% endif %}{% else %}1{% endif %}",
+        "{}",
+    ),
+    (
+        "{% if blank == nil %}{% if blank %}1{% endif %}{% endif %}",
+        "{}",
+    ),
+    // Too many repairs are beyond a limit, not invalid.
+    ("[1{% for x in (1..100000) %},,,,,,,,,,,{% endfor %}]", "{}"),
 ];
 
 #[test]
