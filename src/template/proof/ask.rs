@@ -255,25 +255,10 @@ pub fn subjects(comparison: &Comparison) -> impl Iterator<Item = String> {
 /// Whether text may meet a number in a comparison by `<` and the like.
 pub fn may_mix(way: &Way, counters: &HashSet<String>, comparison: &Comparison) -> bool {
     let number = |side: &Expression| {
-        let size_of_array = match &side.kind {
-            ExpressionKind::Path(Path { root, steps }) => match steps.as_slice() {
-                [Step::Name(member)] if member == "size" => {
-                    let array = Expression {
-                        kind: ExpressionKind::Path(Path {
-                            root: root.clone(),
-                            steps: Vec::new(),
-                        }),
-                        span: side.span,
-                    };
-                    value(way, counters, &array) == Known::Array
-                }
-                _ => false,
-            },
-            ExpressionKind::Number(_) => true,
-            _ => false,
-        };
         let known = value(way, counters, side);
-        size_of_array || matches!(known, Known::Int(_) | Known::AtLeast(_))
+        matches!(side.kind, ExpressionKind::Number(_))
+            || matches!(known, Known::Int(_) | Known::AtLeast(_))
+            || made_array(way, counters, side).is_some_and(|(_, of_size)| of_size)
     };
     let right = comparison.right.as_ref();
     !(number(&comparison.left) && right.is_some_and(|(_, right)| number(right)))
@@ -441,7 +426,26 @@ fn size(
     operator: Operator,
     right: &Expression,
 ) -> Option<Answer> {
-    let ExpressionKind::Path(path) = &left.kind else {
+    let (array, of_size) = made_array(way, counters, left)?;
+    let negated = match (&right.kind, operator) {
+        (ExpressionKind::Int(0), Operator::Greater | Operator::NotEqual) if of_size => false,
+        (ExpressionKind::Int(1), Operator::GreaterEqual) if of_size => false,
+        (ExpressionKind::Int(0), Operator::Equal | Operator::LessEqual) if of_size => true,
+        (ExpressionKind::Int(1), Operator::Less) if of_size => true,
+        (ExpressionKind::Empty, Operator::NotEqual) if !of_size => false,
+        (ExpressionKind::Empty, Operator::Equal) if !of_size => true,
+        _ => return None,
+    };
+    Some(open(way, &array, Question::Rounds, negated))
+}
+
+/// The array of a filter that an expression means: by its name, or (true) by its size.
+fn made_array(
+    way: &Way,
+    counters: &HashSet<String>,
+    expression: &Expression,
+) -> Option<(Expression, bool)> {
+    let ExpressionKind::Path(path) = &expression.kind else {
         return None;
     };
     let of_size = match path.steps.as_slice() {
@@ -454,21 +458,9 @@ fn size(
             root: path.root.clone(),
             steps: Vec::new(),
         }),
-        span: left.span,
+        span: expression.span,
     };
-    if value(way, counters, &array) != Known::Array {
-        return None;
-    }
-    let negated = match (&right.kind, operator) {
-        (ExpressionKind::Int(0), Operator::Greater | Operator::NotEqual) if of_size => false,
-        (ExpressionKind::Int(1), Operator::GreaterEqual) if of_size => false,
-        (ExpressionKind::Int(0), Operator::Equal | Operator::LessEqual) if of_size => true,
-        (ExpressionKind::Int(1), Operator::Less) if of_size => true,
-        (ExpressionKind::Empty, Operator::NotEqual) if !of_size => false,
-        (ExpressionKind::Empty, Operator::Equal) if !of_size => true,
-        _ => return None,
-    };
-    Some(open(way, &array, Question::Rounds, negated))
+    (value(way, counters, &array) == Known::Array).then_some((array, of_size))
 }
 
 /// `forloop.index == forloop.length` and the like: whether it is the last round decides them.
