@@ -23,7 +23,7 @@ use crate::dispatch::Dispatcher;
 use crate::ingest::{self, Ingest};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
-use crate::plan::Plan;
+use crate::plan::{Current, Plan};
 use crate::store::Store;
 use crate::store::local::{LocalStore, OpenError, StoreOptions};
 
@@ -38,7 +38,7 @@ const OTHER_FILES: usize = 256;
 
 /// A daemon that is ready to serve.
 pub struct App {
-    plan: Arc<Plan>,
+    plan: Current,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -96,7 +96,7 @@ impl App {
             }
         };
         Ok(Self {
-            plan,
+            plan: Current::new(plan),
             store,
             clock,
             metrics,
@@ -122,29 +122,29 @@ impl App {
     /// claims nothing more, lets requests and attempts under way end within the plan's `drain`, and
     /// closes the store. The operator's door stays open to the last.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let plan = self.plan.get();
         let (stop_public, public_stops) = watch::channel(false);
         let (stop_operator, operator_stops) = watch::channel(false);
         let admin = Arc::new(Admin {
-            plan: Arc::clone(&self.plan),
+            plan: self.plan.clone(),
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             draining: Arc::clone(&self.draining),
         });
         let dispatcher = Dispatcher::start(
-            Arc::clone(&self.plan),
+            self.plan.clone(),
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
         );
         let intake = Intake::new(
-            Arc::clone(&self.plan),
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
         );
-        let ingest = Ingest::new(Arc::clone(&self.plan), intake, Arc::clone(&self.metrics));
-        let connections = affordable(self.plan.limits.connections, files_besides(&self.plan));
+        let ingest = Ingest::new(self.plan.clone(), intake, Arc::clone(&self.metrics));
+        let connections = affordable(plan.limits.connections, files_besides(&plan));
         tracing::info!(listen = %self.public.addr, admin = %self.operator.addr, "ready");
         let operator = tokio::spawn(admin.serve(self.operator.listener, operator_stops));
         let public = tokio::spawn(ingest::serve(
@@ -155,10 +155,11 @@ impl App {
         ));
 
         stop.await;
-        tracing::info!(within = ?self.plan.drain, "stopping");
+        let drain = self.plan.get().drain;
+        tracing::info!(within = ?drain, "stopping");
         self.draining.store(true, Ordering::SeqCst);
         stop_public.send_replace(true);
-        tokio::join!(ended("public", public), dispatcher.drain(self.plan.drain));
+        tokio::join!(ended("public", public), dispatcher.drain(drain));
         self.store.close().await;
         stop_operator.send_replace(true);
         ended("operator's", operator).await;

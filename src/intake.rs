@@ -24,7 +24,6 @@ use crate::store::{Admission, DedupeKey, Novelty, Store, StoreError};
 
 /// What turns requests into events.
 pub struct Intake {
-    plan: Arc<Plan>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -155,30 +154,29 @@ impl Coding {
 }
 
 impl Intake {
-    /// An intake for the sources and routes of `plan` into `store`.
+    /// An intake into `store`.
     #[must_use]
-    pub fn new(
-        plan: Arc<Plan>,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
+    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
         Self {
-            plan,
             store,
             clock,
             metrics,
         }
     }
 
-    /// Takes a request in: decode, verify, route, store. When it says [`Accepted::Event`], the event is
+    /// Takes a request in by this plan: decode, verify, route, store. When it says [`Accepted::Event`], the event is
     /// on disk with its deliveries, unless its fate says that it was not to be stored.
     ///
     /// # Errors
     /// Why it is refused; nothing of it is kept then.
-    pub async fn accept(&self, source: &Source, request: Request) -> Result<Accepted, Refusal> {
+    pub async fn accept(
+        &self,
+        plan: &Plan,
+        source: &Source,
+        request: Request,
+    ) -> Result<Accepted, Refusal> {
         let now = self.clock.now();
-        let body = decode(&request.wire, request.coding, self.plan.limits.body_bytes)?;
+        let body = decode(&request.wire, request.coding, plan.limits.body_bytes)?;
         let inbound = Inbound {
             method: &request.method,
             url: source.url.as_deref(),
@@ -207,7 +205,7 @@ impl Intake {
         let id = EventId::generate();
         let event = Event::from_verified(id, source.name.clone(), verified, headers, now);
 
-        let accepted = self.store(Arc::new(event), dedupe, now).await?;
+        let accepted = self.store(plan, Arc::new(event), dedupe, now).await?;
         tracing::debug!(
             source = %source.name,
             secret,
@@ -221,19 +219,19 @@ impl Intake {
 
     async fn store(
         &self,
+        plan: &Plan,
         event: Arc<Event>,
         dedupe: Option<DedupeKey>,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
-        let deliveries: Vec<Delivery> = self
-            .plan
+        let deliveries: Vec<Delivery> = plan
             .router
             .route(&event)
-            .flat_map(|route| deliveries(route, &event, self.plan.max_hops, now))
+            .flat_map(|route| deliveries(route, &event, plan.max_hops, now))
             .collect();
         let source = event.parts().source.clone();
         let unmatched = deliveries.is_empty();
-        if unmatched && self.plan.unmatched == Unmatched::Drop {
+        if unmatched && plan.unmatched == Unmatched::Drop {
             self.metrics.event_dropped(source.as_str(), "unmatched");
             return Ok(Accepted::Event {
                 id: event.id(),

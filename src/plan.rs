@@ -1,6 +1,6 @@
 //! The compiled configuration: everything the running parts see of it, with few Options left.
 //!
-//! Only `config::compile` makes a plan. Not here: files, YAML, defaults (see `config`).
+//! Only `config::compile` makes a plan. [`Current`] is the one that is in force. Not here: files, YAML, defaults (see `config`).
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Uri};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use crate::event::Event;
 use crate::id::{RouteName, SourceName, TargetName};
@@ -49,6 +50,36 @@ pub struct Plan {
     pub max_hops: u32,
     /// How long attempts under way may take to end at SIGTERM.
     pub drain: Duration,
+}
+
+/// The plan that is in force. All parts hold the same one; a reload replaces it for all of them in one step.
+/// Who takes several looks at it while doing one thing takes it once, by [`Current::get`].
+#[derive(Debug, Clone)]
+pub struct Current(watch::Sender<Arc<Plan>>);
+
+impl Current {
+    /// This plan is in force.
+    #[must_use]
+    pub fn new(plan: Arc<Plan>) -> Self {
+        Self(watch::Sender::new(plan))
+    }
+
+    /// The plan in force.
+    #[must_use]
+    pub fn get(&self) -> Arc<Plan> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Puts another one in force.
+    pub fn replace(&self, plan: Arc<Plan>) {
+        self.0.send_replace(plan);
+    }
+
+    /// Tells of each replacement from now on.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Arc<Plan>> {
+        self.0.subscribe()
+    }
 }
 
 /// The operator's door.

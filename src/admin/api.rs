@@ -124,7 +124,7 @@ fn set_gauges(door: &Door, depths: Vec<Depth>) {
         .map(|depth| (depth.target.clone(), depth))
         .collect();
     let mut shown = door.shown.lock().unwrap_or_else(PoisonError::into_inner);
-    shown.extend(door.admin.plan.targets.keys().cloned());
+    shown.extend(door.admin.plan.get().targets.keys().cloned());
     shown.extend(depths.keys().cloned());
     for target in shown.iter() {
         let depth = depths.remove(target);

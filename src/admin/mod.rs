@@ -31,7 +31,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::id::TargetName;
 use crate::metrics::Metrics;
-use crate::plan::{AdminPlan, Plan};
+use crate::plan::{AdminPlan, Current};
 use crate::store::Store;
 
 /// Most open connections; an operator, a scraper and a probe need few.
@@ -58,7 +58,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The operator's door.
 pub struct Admin {
     /// The configuration.
-    pub plan: Arc<Plan>,
+    pub plan: Current,
     /// What it shows.
     pub store: Arc<dyn Store>,
     /// What ages are measured by.
@@ -107,7 +107,7 @@ impl Admin {
     ) {
         let allowed = listener
             .local_addr()
-            .map_or(Ok(()), |at| Self::check_address(&self.plan.admin, at));
+            .map_or(Ok(()), |at| Self::check_address(&self.plan.get().admin, at));
         if let Err(error) = allowed {
             tracing::error!(%error, "the operator's door stays shut");
             return;
@@ -208,7 +208,7 @@ impl Door {
         local: SocketAddr,
     ) -> Response<Full<Bytes>> {
         let passed = gate::pass(
-            &self.admin.plan.admin,
+            &self.admin.plan.get().admin,
             local,
             request.uri(),
             request.headers(),

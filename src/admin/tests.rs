@@ -33,7 +33,7 @@ async fn open(token: Option<&str>) -> Open {
     plan.admin.token = token.map(Secret::new);
     let draining = Arc::new(AtomicBool::new(false));
     let admin = Arc::new(Admin {
-        plan: Arc::new(plan),
+        plan: Current::new(Arc::new(plan)),
         store: Arc::<MemoryStore>::clone(&store),
         clock: Arc::<ManualClock>::clone(&clock),
         metrics: Arc::new(Metrics::new()),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -21,7 +22,7 @@ use super::scalar::expand;
 use super::shape::Shapes;
 use super::templates::{TemplateFolder, Templates};
 use super::yaml::{Content, Document, Entry, Node, item, live, member, parse};
-use super::{Compiled, Env, routes, secrets, sources, targets};
+use super::{Compiled, Env, EnvSecret, FileKind, Files, routes, secrets, sources, targets};
 use crate::id::NameError;
 use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, Unmatched};
 use crate::template::RenderLimits;
@@ -66,13 +67,21 @@ const MOST_IN_MEMORY: u64 = 48 * MIB;
 pub(super) struct Context<'a> {
     pub(super) report: Report,
     pub(super) env: &'a dyn Env,
+    pub(super) files: Arc<dyn Files>,
+    /// Secrets that were found in the environment.
+    pub(super) env_secrets: Vec<EnvSecret>,
     /// The folder of the configuration.
     dir: PathBuf,
     shapes: Shapes,
 }
 
 /// Compiles the text of a configuration file.
-pub(super) fn compile(path: &Path, text: &str, env: &dyn Env) -> Result<Compiled, ConfigErrors> {
+pub(super) fn compile(
+    path: &Path,
+    text: &str,
+    env: &dyn Env,
+    files: Arc<dyn Files>,
+) -> Result<Compiled, ConfigErrors> {
     let Document { mut root, errors } = match parse(text) {
         Ok(document) => document,
         Err(error) => return Err(Report::unparsed(path, text, error).into_errors()),
@@ -80,6 +89,8 @@ pub(super) fn compile(path: &Path, text: &str, env: &dyn Env) -> Result<Compiled
     let mut cx = Context {
         report: Report::new(path, Positions::of(&root, text)),
         env,
+        files,
+        env_secrets: Vec::new(),
         dir: path.parent().map(Path::to_path_buf).unwrap_or_default(),
         shapes: Shapes::new(schema()),
     };
@@ -101,6 +112,7 @@ pub(super) fn compile(path: &Path, text: &str, env: &dyn Env) -> Result<Compiled
     match compiled {
         Some(compiled) if !cx.report.has_errors() => Ok(Compiled {
             warnings: cx.report.into_warnings(),
+            env_secrets: cx.env_secrets,
             ..compiled
         }),
         _ => Err(cx.report.into_errors()),
@@ -153,8 +165,8 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
     let admin = admin(cx, file.admin.as_ref(), listen);
     let store = store(cx, file.store.as_ref());
     let folder = cx.beside(file.templates.as_deref().unwrap_or(DEFAULT_TEMPLATES));
-    let folder = TemplateFolder::new(folder);
-    if file.templates.is_some() && !folder.root().is_dir() {
+    let folder = TemplateFolder::on(folder, Arc::clone(&cx.files));
+    if file.templates.is_some() && cx.files.kind(folder.root()) != Some(FileKind::Folder) {
         let message = format!("there is no folder {}", folder.root().display());
         cx.report.error("templates", message);
     }
@@ -174,7 +186,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
         targets: file.targets.iter().map(|(name, _)| name.as_str()).collect(),
     };
     let mut templates = Templates::new(folder.clone(), file.strict.unwrap_or(false));
-    let routes = routes::compile(cx, &file.routes, &names, &mut templates);
+    let routes = routes::compile(cx, &file.routes, &names, &mut templates, limits.body_bytes);
     if file.sources.is_empty() && !cx.report.has_errors() {
         cx.report.warn(
             "sources",
@@ -207,6 +219,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
         templates: templates.used,
         tests: routes.tests,
         templates_dir: folder.root().to_path_buf(),
+        env_secrets: Vec::new(),
     })
 }
 
@@ -515,6 +528,7 @@ impl Context<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Disk;
     use super::*;
     use proptest::prelude::*;
 
@@ -526,7 +540,7 @@ mod tests {
         /// Whatever stands in the file, the answer is errors with places in it, never a panic.
         #[test]
         fn no_text_breaks_it(text in "([a-c]|: |- |\\n|  |\\{|\\}|\\[|\\]|,|\"|'|&a|\\*a|<<|\\||#|!|\\$\\{|é|\\t|routes|listen|secrets){0,40}") {
-            if let Err(errors) = compile(Path::new("c.yaml"), &text, &no_env) {
+            if let Err(errors) = compile(Path::new("c.yaml"), &text, &no_env, Arc::new(Disk)) {
                 let lines = text.lines().count() + 1;
                 for diagnostic in errors.diagnostics() {
                     prop_assert!(diagnostic.line <= lines, "{}", diagnostic);

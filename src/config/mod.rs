@@ -10,6 +10,7 @@
 mod compile;
 mod error;
 pub mod file;
+mod files;
 mod position;
 mod report;
 mod routes;
@@ -31,8 +32,10 @@ use crate::template::{Proof, Template};
 
 pub use error::{ConfigErrors, Diagnostic, Severity};
 pub use file::schema;
+pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose, fingerprint};
 pub use templates::TemplateFolder;
 
+use files::Noting;
 use report::Report;
 
 /// Most bytes of a configuration file; a thousand routes are about a tenth of it.
@@ -73,6 +76,17 @@ pub struct Compiled {
     pub tests: Vec<RouteTest>,
     /// The folder of the templates.
     pub templates_dir: PathBuf,
+    /// Secrets that stand in variables of the environment, which stay as they are while a process lives.
+    pub env_secrets: Vec<EnvSecret>,
+}
+
+/// A secret that stands in a variable of the environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvSecret {
+    /// Its path in the configuration, `sources.wreno.secrets[0].env`.
+    pub path: String,
+    /// The variable.
+    pub variable: String,
 }
 
 /// A template that routes name.
@@ -97,18 +111,12 @@ pub struct RouteTest {
     pub route: RouteName,
     /// The file of the event's body.
     pub event: PathBuf,
+    /// The event's body.
+    pub body: Vec<u8>,
     /// The file of the JSON that must come out.
     pub expect: PathBuf,
-}
-
-impl RouteTest {
-    /// Reads the event's body.
-    ///
-    /// # Errors
-    /// Why it cannot be read, in words; also that it has more than `most` bytes.
-    pub fn read_event(&self, most: usize) -> Result<Vec<u8>, String> {
-        read_bytes(&self.event, u64::try_from(most).unwrap_or(u64::MAX))
-    }
+    /// What stands in it; the error is why it cannot be read, in words.
+    pub expected: Result<Vec<u8>, String>,
 }
 
 /// Reads and compiles a configuration. Relative paths in it are relative to it.
@@ -116,14 +124,26 @@ impl RouteTest {
 /// # Errors
 /// All that is wrong with it, also that it cannot be read at all.
 pub fn load(path: &Path, env: &dyn Env) -> Result<Compiled, ConfigErrors> {
-    let text = read_bounded(path, MAX_CONFIG_BYTES)
-        .map_err(|message| Report::unreadable(path, &message).into_errors())?;
-    compile::compile(path, &text, env)
+    load_from(path, env, Arc::new(Disk))
 }
 
-/// The text of a file; the error is words.
-fn read_bounded(path: &Path, most: u64) -> Result<String, String> {
-    let bytes = read_bytes(path, most)?;
+/// Reads and compiles a configuration, and tells what it read on the way, also if it is wrong.
+pub fn load_noted(path: &Path, env: &dyn Env) -> (Result<Compiled, ConfigErrors>, Inputs) {
+    let noting = Arc::new(Noting::new(Arc::new(Disk)));
+    let loaded = load_from(path, env, Arc::clone(&noting) as Arc<dyn Files>);
+    (loaded, noting.inputs())
+}
+
+/// Reads and compiles a configuration from files that may be others than those of this machine.
+fn load_from(path: &Path, env: &dyn Env, files: Arc<dyn Files>) -> Result<Compiled, ConfigErrors> {
+    let text = read_text(&*files, path, MAX_CONFIG_BYTES)
+        .map_err(|message| Report::unreadable(path, &message).into_errors())?;
+    compile::compile(path, &text, env, files)
+}
+
+/// The text of a file that is no secret; the error is words.
+fn read_text(files: &dyn Files, path: &Path, most: u64) -> Result<String, String> {
+    let bytes = files.read(path, most, Purpose::Open)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error
             .as_bytes()
@@ -132,20 +152,6 @@ fn read_bounded(path: &Path, most: u64) -> Result<String, String> {
         let line = good.iter().filter(|byte| **byte == b'\n').count() + 1;
         format!("it is not UTF-8 (line {line})")
     })
-}
-
-/// The bytes of a file; the error is words.
-fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, String> {
-    use std::io::Read;
-    let file = std::fs::File::open(path).map_err(in_words)?;
-    let mut bytes = Vec::new();
-    file.take(most + 1)
-        .read_to_end(&mut bytes)
-        .map_err(in_words)?;
-    if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
-        return Err(format!("it has more than {most} bytes"));
-    }
-    Ok(bytes)
 }
 
 /// Why a file cannot be read, as a person would say it.

@@ -8,13 +8,16 @@ use super::RouteTest;
 use super::compile::Context;
 use super::error::known;
 use super::file::{RouteFile, SchemaFile, TestFile};
-use super::read_bounded;
 use super::templates::Templates;
 use super::yaml::{item, member};
+use super::{FileKind, Purpose, read_text};
 use crate::id::{NameError, RouteName, SourceName, TargetName};
 use crate::pattern::{OneOrMany, Pattern};
 use crate::plan::{OutputSchema, Route};
 use crate::schema::{self, Schema};
+
+/// Most bytes of what a test expects; more than any output.
+const EXPECTED_BYTES: u64 = 64 << 20;
 
 /// What routes may name: everything that the file has, right or wrong, so that one mistake is told once.
 pub(super) struct Names<'a> {
@@ -35,6 +38,7 @@ pub(super) fn compile(
     written: &[Option<RouteFile>],
     names: &Names<'_>,
     templates: &mut Templates,
+    body_bytes: usize,
 ) -> Routes {
     let mut out = Routes::default();
     let mut first: HashMap<&str, usize> = HashMap::new();
@@ -74,7 +78,7 @@ pub(super) fn compile(
             let message = "tests compare what a template makes, and this route has none";
             cx.report.error(&member(&at, "tests"), message);
         }
-        let tests = declared_tests(cx, &member(&at, "tests"), tests, name.as_ref());
+        let tests = declared_tests(cx, &member(&at, "tests"), tests, name.as_ref(), body_bytes);
         out.tests.extend(tests);
         if let (Some(name), Some(from), Some(to), Some(pattern)) = (name, from, to, pattern) {
             out.routes.push(Arc::new(Route {
@@ -152,7 +156,7 @@ fn output_schema(cx: &mut Context<'_>, at: &str, file: &RouteFile) -> Option<Out
     }
     let path = cx.beside(name);
     let shown = path.display();
-    let text = match read_bounded(&path, schema::SCHEMA_BYTES) {
+    let text = match read_text(&*cx.files, &path, schema::SCHEMA_BYTES) {
         Ok(text) => text,
         Err(why) => {
             let message = format!("the schema {shown} cannot be read: {why}");
@@ -173,28 +177,44 @@ fn output_schema(cx: &mut Context<'_>, at: &str, file: &RouteFile) -> Option<Out
     }
 }
 
+/// The tests of a route, with what stands in their files. A missing expectation is a test that fails, so that it can be
+/// written from what comes out.
 fn declared_tests(
     cx: &mut Context<'_>,
     at: &str,
     written: &[TestFile],
     route: Option<&RouteName>,
+    body_bytes: usize,
 ) -> Vec<RouteTest> {
+    let most = u64::try_from(body_bytes).unwrap_or(u64::MAX);
     let mut tests = Vec::new();
     for (i, test) in written.iter().enumerate() {
         let place = item(at, i);
-        let mut file = |name: &str, text: &str| {
-            let path = cx.beside(text);
-            if !path.is_file() {
-                let message = format!("there is no file {}", path.display());
-                cx.report.error(&member(&place, name), message);
-            }
-            path
+        let (event, expect) = (cx.beside(&test.event), cx.beside(&test.expect));
+        let body = match cx.files.kind(&event) {
+            None => Err(format!("there is no file {}", event.display())),
+            Some(_) => cx
+                .files
+                .read(&event, most, Purpose::Open)
+                .map_err(|why| format!("{} cannot be read: {why}", event.display())),
         };
-        let (event, expect) = (file("event", &test.event), file("expect", &test.expect));
+        let body = match body {
+            Ok(body) => body,
+            Err(message) => {
+                cx.report.error(&member(&place, "event"), message);
+                continue;
+            }
+        };
+        if cx.files.kind(&expect) == Some(FileKind::Folder) {
+            let message = format!("{} is a folder", expect.display());
+            cx.report.error(&member(&place, "expect"), message);
+        }
         if let Some(route) = route {
             tests.push(RouteTest {
                 route: route.clone(),
                 event,
+                body,
+                expected: cx.files.read(&expect, EXPECTED_BYTES, Purpose::Open),
                 expect,
             });
         }

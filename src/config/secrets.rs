@@ -3,7 +3,7 @@
 use super::compile::Context;
 use super::file::SecretFile;
 use super::yaml::{item, member};
-use super::{Env, read_bytes};
+use super::{Env, EnvSecret, Files, Purpose};
 use crate::secret::Secret;
 use crate::signature::{Key, Scheme, SecretError};
 
@@ -34,9 +34,15 @@ pub(super) fn resolve(cx: &mut Context<'_>, path: &str, written: &SecretFile) ->
     };
     let at = member(path, form);
     let fetched = match form {
-        "env" => from_env(cx.env, value),
-        "file" => from_file(&cx.beside(value)),
-        "credential" => from_credential(cx.env, value),
+        "env" => {
+            cx.env_secrets.push(EnvSecret {
+                path: at.clone(),
+                variable: value.clone(),
+            });
+            from_env(cx.env, value)
+        }
+        "file" => from_file(&*cx.files, &cx.beside(value)),
+        "credential" => from_credential(&*cx.files, cx.env, value),
         _ => {
             cx.report.warn(
                 &at,
@@ -65,8 +71,9 @@ fn from_env(env: &dyn Env, name: &str) -> Result<Secret, String> {
         .ok_or_else(|| format!("the environment variable {name} is not set"))
 }
 
-fn from_file(path: &std::path::Path) -> Result<Secret, String> {
-    let mut bytes = read_bytes(path, MAX_SECRET_BYTES)
+fn from_file(files: &dyn Files, path: &std::path::Path) -> Result<Secret, String> {
+    let mut bytes = files
+        .read(path, MAX_SECRET_BYTES, Purpose::Secret)
         .map_err(|why| format!("the secret cannot be read from {}: {why}", path.display()))?;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
@@ -77,14 +84,14 @@ fn from_file(path: &std::path::Path) -> Result<Secret, String> {
     Ok(Secret::new(bytes))
 }
 
-fn from_credential(env: &dyn Env, name: &str) -> Result<Secret, String> {
+fn from_credential(files: &dyn Files, env: &dyn Env, name: &str) -> Result<Secret, String> {
     let folder = env
         .var(CREDENTIALS)
         .ok_or_else(|| format!("there are no credentials: {CREDENTIALS} is not set"))?;
     if name.is_empty() || name.contains('/') || name == "." || name == ".." {
         return Err(format!("{name:?} is not the name of a credential"));
     }
-    from_file(&std::path::Path::new(&folder).join(name))
+    from_file(files, &std::path::Path::new(&folder).join(name))
 }
 
 /// Fetches and decodes the secrets of a scheme, newest first.

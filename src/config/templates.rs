@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::TemplateFile;
 use super::compile::Context;
 use super::error::known;
-use super::read_bounded;
+use super::{Disk, FileKind, Files, read_text};
 use crate::id::RouteName;
 use crate::template::{PartialText, Partials, Proof, Template, TemplateError, Verdict};
 
@@ -27,13 +27,19 @@ const MAX_LISTED_DEPTH: usize = 8;
 #[derive(Debug, Clone)]
 pub struct TemplateFolder {
     root: PathBuf,
+    files: Arc<dyn Files>,
 }
 
 impl TemplateFolder {
     /// The folder at `root`.
     #[must_use]
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self::on(root, Arc::new(Disk))
+    }
+
+    /// The folder at `root` among these files.
+    pub(super) fn on(root: PathBuf, files: Arc<dyn Files>) -> Self {
+        Self { root, files }
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -49,15 +55,16 @@ impl TemplateFolder {
         if name.is_empty() || name.contains('\0') || !inside {
             return None;
         }
-        let root = self.root.canonicalize().ok()?;
+        let root = self.files.real(&self.root)?;
         [name.to_owned(), format!("{name}{EXTENSION}")]
             .iter()
             .map(|candidate| self.root.join(candidate))
             .find(|path| {
-                path.is_file()
-                    && path
-                        .canonicalize()
-                        .is_ok_and(|real| real.starts_with(&root))
+                self.files.kind(path) == Some(FileKind::File)
+                    && self
+                        .files
+                        .real(path)
+                        .is_some_and(|real| real.starts_with(&root))
             })
     }
 }
@@ -65,7 +72,7 @@ impl TemplateFolder {
 impl Partials for TemplateFolder {
     fn find(&self, name: &str) -> Option<PartialText> {
         let path = self.locate(name)?;
-        let text = read_bounded(&path, MAX_TEMPLATE_BYTES).ok()?;
+        let text = read_text(&*self.files, &path, MAX_TEMPLATE_BYTES).ok()?;
         Some(PartialText {
             path: path.display().to_string(),
             text: text.into(),
@@ -74,29 +81,27 @@ impl Partials for TemplateFolder {
 
     fn names(&self) -> Vec<String> {
         let mut names = Vec::new();
-        list(&self.root, "", MAX_LISTED_DEPTH, &mut names);
+        self.list(&self.root, "", MAX_LISTED_DEPTH, &mut names);
         names.sort();
         names
     }
 }
 
-/// Adds the files of a folder, by their names from the root on.
-fn list(folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) {
-    let (Some(depth), Ok(entries)) = (depth.checked_sub(1), std::fs::read_dir(folder)) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let Ok(name) = entry.file_name().into_string() else {
-            continue;
+impl TemplateFolder {
+    /// Adds the files of a folder, by their names from the root on.
+    fn list(&self, folder: &Path, prefix: &str, depth: usize, names: &mut Vec<String>) {
+        let Some(depth) = depth.checked_sub(1) else {
+            return;
         };
-        if name.starts_with('.') || names.len() >= MAX_LISTED {
-            continue;
-        }
-        let (path, name) = (entry.path(), format!("{prefix}{name}"));
-        if path.is_dir() {
-            list(&path, &format!("{name}/"), depth, names);
-        } else {
-            names.push(name);
+        for name in self.files.names(folder) {
+            if name.starts_with('.') || names.len() >= MAX_LISTED {
+                continue;
+            }
+            let (path, name) = (folder.join(&name), format!("{prefix}{name}"));
+            match self.files.kind(&path) {
+                Some(FileKind::Folder) => self.list(&path, &format!("{name}/"), depth, names),
+                _ => names.push(name),
+            }
         }
     }
 }
@@ -170,7 +175,7 @@ impl Templates {
         path: &Path,
     ) -> Option<(Arc<Template>, Proof)> {
         let shown = path.display().to_string();
-        let text = match read_bounded(path, MAX_TEMPLATE_BYTES) {
+        let text = match read_text(&*cx.files, path, MAX_TEMPLATE_BYTES) {
             Ok(text) => text,
             Err(why) => {
                 cx.report

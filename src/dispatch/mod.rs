@@ -30,7 +30,7 @@ use self::payload::Mended;
 use self::run::Lane;
 use crate::clock::Clock;
 use crate::metrics::Metrics;
-use crate::plan::Plan;
+use crate::plan::Current;
 use crate::store::{Depth, Store};
 
 /// Sends one request, with the connector of targets: what commands call the doors with.
@@ -46,7 +46,7 @@ const WIND_UP: Duration = Duration::from_secs(5);
 
 /// What all lanes share.
 struct Shared {
-    plan: Arc<Plan>,
+    plan: Current,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -78,14 +78,15 @@ impl Dispatcher {
     /// Starts a lane for every target of the plan. Must be called within a tokio runtime.
     #[must_use]
     pub fn start(
-        plan: Arc<Plan>,
+        plan: Current,
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (phase, watcher) = watch::channel(Phase::Running);
         let https = |target: &Arc<crate::plan::Target>| target.url.scheme_str() == Some("https");
-        let tls = client::tls(plan.targets.values().any(https));
+        let now = plan.get();
+        let tls = client::tls(now.targets.values().any(https));
         let processors = std::thread::available_parallelism().map_or(1, Into::into);
         let shared = Arc::new(Shared {
             plan,
@@ -96,7 +97,7 @@ impl Dispatcher {
             renders: Arc::new(Semaphore::new(processors)),
         });
         let mut lanes = JoinSet::new();
-        for target in shared.plan.targets.values() {
+        for target in now.targets.values() {
             let client = Client::new(target, &tls);
             let lane = Lane::new(
                 Arc::clone(&shared),
@@ -144,7 +145,7 @@ async fn report_strays(shared: Arc<Shared>) {
         target, pending, ..
     } in depths
     {
-        if pending > 0 && !shared.plan.targets.contains_key(&target) {
+        if pending > 0 && !shared.plan.get().targets.contains_key(&target) {
             tracing::warn!(
                 target_name = %target, pending,
                 "deliveries wait for a target that is not in the configuration"

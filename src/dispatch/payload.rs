@@ -49,7 +49,8 @@ pub(super) async fn payload(
     target: &TargetName,
     claimed: &Claimed,
 ) -> Result<Payload, Unsendable> {
-    let route = shared.plan.router.get(&claimed.delivery.route);
+    let plan = shared.plan.get();
+    let route = plan.router.get(&claimed.delivery.route);
     if let Some(frozen) = &claimed.frozen {
         return Ok(Payload {
             body: frozen.clone(),
@@ -72,7 +73,7 @@ pub(super) async fn payload(
         Some(template) if claimed.delivery.attempts == 0 => template,
         _ => return Ok(unchanged(&claimed.event).await),
     };
-    let rendered = rendered(shared, route, template, target, &claimed.event).await?;
+    let rendered = rendered(shared, &plan, route, template, target, &claimed.event).await?;
     if !rendered.repairs.is_empty() {
         shared.metrics.template_repaired(route.name.as_str());
         shared.mended.report(&route.name, &rendered.repairs);
@@ -109,13 +110,14 @@ async fn unchanged(event: &Arc<Event>) -> Payload {
 
 async fn rendered(
     shared: &Shared,
+    plan: &Arc<Plan>,
     route: &Arc<Route>,
     template: &Arc<Template>,
     target: &TargetName,
     event: &Arc<Event>,
 ) -> Result<Rendered, Unsendable> {
     let job = Job {
-        plan: Arc::clone(&shared.plan),
+        plan: Arc::clone(plan),
         route: Arc::clone(route),
         template: Arc::clone(template),
         target: target.clone(),

@@ -30,7 +30,7 @@ fn start_with(
 ) -> (Dispatcher, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::new());
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
-    let plan = Arc::new(plan(targets));
+    let plan = Current::new(Arc::new(plan(targets)));
     let dispatcher = Dispatcher::start(plan, store, clock, Arc::clone(&metrics));
     (dispatcher, metrics)
 }

@@ -31,7 +31,7 @@ use self::answer::{Denial, answer};
 use self::wire::{Framing, Heads, Wire};
 use crate::intake::{Accepted, Coding, Intake, Request};
 use crate::metrics::Metrics;
-use crate::plan::{Limits, Plan, Source};
+use crate::plan::{Current, Limits, Plan, Source};
 
 /// How long a connection that is to be closed is still read from, so that a sender that is still writing
 /// gets to read the answer instead of a reset.
@@ -61,15 +61,15 @@ const METHODS: [Method; 6] = [
 
 /// What answers at the public door.
 pub struct Ingest {
-    plan: Arc<Plan>,
+    plan: Current,
     intake: Intake,
     metrics: Arc<Metrics>,
 }
 
 impl Ingest {
-    /// A door for the sources of `plan` that passes requests on to `intake`.
+    /// A door for the sources of the plan in force that passes requests on to `intake`.
     #[must_use]
-    pub fn new(plan: Arc<Plan>, intake: Intake, metrics: Arc<Metrics>) -> Self {
+    pub fn new(plan: Current, intake: Intake, metrics: Arc<Metrics>) -> Self {
         Self {
             plan,
             intake,
@@ -84,12 +84,14 @@ impl Ingest {
         framing: Option<Framing>,
     ) -> http::Response<Full<Bytes>> {
         let (head, body) = request.into_parts();
-        let source = self.plan.paths.get(head.uri.path());
+        // One request sees one plan.
+        let plan = self.plan.get();
+        let source = plan.paths.get(head.uri.path());
         // The watcher of heads follows no further than to the first chunked request.
         let last = framing != Some(Framing::Length);
         let outcome = match check_shape(&head, framing) {
             Ok(()) => match source {
-                Some(source) => self.pass_on(source, head, body).await,
+                Some(source) => self.pass_on(&plan, source, head, body).await,
                 None => Err(Denial::NotFound),
             },
             Err(denial) => Err(denial),
@@ -108,11 +110,12 @@ impl Ingest {
 
     async fn pass_on(
         &self,
+        plan: &Plan,
         source: &Source,
         head: Parts,
         body: Incoming,
     ) -> Result<Accepted, Denial> {
-        let limits = &self.plan.limits;
+        let limits = &plan.limits;
         if !source.scheme.takes(&head.method) {
             let taken = METHODS.into_iter().filter(|m| source.scheme.takes(m));
             return Err(Denial::Method(taken.collect()));
@@ -129,7 +132,7 @@ impl Ingest {
             coding,
             wire,
         };
-        Ok(self.intake.accept(source, request).await?)
+        Ok(self.intake.accept(plan, source, request).await?)
     }
 }
 
@@ -162,7 +165,7 @@ pub async fn serve(
     }
     drop(listener);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(ingest.plan.drain, all_ended)
+    if tokio::time::timeout(ingest.plan.get().drain, all_ended)
         .await
         .is_err()
     {
@@ -196,7 +199,7 @@ async fn connection(
 ) {
     // Answers are small and complete: nothing is gained by waiting for more.
     let _ = stream.set_nodelay(true);
-    let limits = ingest.plan.limits;
+    let limits = ingest.plan.get().limits;
     let heads = Heads::default();
     let mut stopping = false;
     {

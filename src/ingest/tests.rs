@@ -135,10 +135,9 @@ struct Door {
 }
 
 async fn door(limits: Limits) -> Door {
-    let plan = Arc::new(plan(limits));
+    let plan = Current::new(Arc::new(plan(limits)));
     let metrics = Arc::new(Metrics::new());
     let intake = Intake::new(
-        Arc::clone(&plan),
         Arc::new(Closed),
         Arc::new(SystemClock),
         Arc::clone(&metrics),

@@ -55,10 +55,8 @@ impl Looked {
         let mut good = 0;
         let mut mutated = mutate.then(Mutated::default);
         for test in tests {
-            let read = test.read_event(plan.limits.body_bytes).and_then(|body| {
-                Sample::new(plan, &test.route, body, Timestamp::now()).map_err(|e| e.to_string())
-            });
-            let sample = match read {
+            let body = test.body.clone();
+            let sample = match Sample::new(plan, &test.route, body, Timestamp::now()) {
                 Ok(sample) => sample,
                 Err(why) => {
                     let message = format!("{why} (a sample of route {})", test.route);

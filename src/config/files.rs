@@ -1,0 +1,218 @@
+//! The files that a configuration is made of, behind one trait: a load can be noted, so that somebody can watch what it
+//! read and keep copies of it, and it can be repeated from such copies.
+//!
+//! Promise: what a load asked for is noted even if it was not there, since its coming would change the outcome.
+//! Not here: watching, keeping (see `reload` and [`super::kept`]).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+
+use super::in_words;
+
+/// What a file is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Something that may be shown and kept: configuration, templates, schemas, samples, certificates.
+    Open,
+    /// A secret or a private key: nothing of it is kept.
+    Secret,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A file, or something that can be read like one.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// Where files come from.
+pub trait Files: fmt::Debug + Send + Sync {
+    /// The bytes of a file; the error is words, also that it has more than `most` bytes.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn read(&self, path: &Path, most: u64, purpose: Purpose) -> Result<Vec<u8>, String>;
+
+    /// What stands at this path, links followed.
+    fn kind(&self, path: &Path) -> Option<FileKind>;
+
+    /// The path with all links followed.
+    fn real(&self, path: &Path) -> Option<PathBuf>;
+
+    /// The names in a folder, in any order; empty where there is none.
+    fn names(&self, folder: &Path) -> Vec<String>;
+}
+
+/// The files of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+impl Files for Disk {
+    fn read(&self, path: &Path, most: u64, _: Purpose) -> Result<Vec<u8>, String> {
+        let file = std::fs::File::open(path).map_err(in_words)?;
+        let mut bytes = Vec::new();
+        file.take(most.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(in_words)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
+            return Err(format!("it has more than {most} bytes"));
+        }
+        Ok(bytes)
+    }
+
+    fn kind(&self, path: &Path) -> Option<FileKind> {
+        let found = std::fs::metadata(path).ok()?;
+        Some(if found.is_dir() {
+            FileKind::Folder
+        } else {
+            FileKind::File
+        })
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        path.canonicalize().ok()
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
+    }
+}
+
+/// The SHA-256 of a file's bytes.
+pub type Fingerprint = [u8; 32];
+
+/// What a load found at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// What its bytes hash to; `None` if it could not be read, or there was none.
+    pub fingerprint: Option<Fingerprint>,
+    /// Its bytes, unless it is a secret or could not be read.
+    pub bytes: Option<Vec<u8>>,
+}
+
+/// What a load asked for, by path.
+pub type Inputs = BTreeMap<PathBuf, Input>;
+
+/// Files that note what is asked for.
+#[derive(Debug)]
+pub(super) struct Noting {
+    inner: Arc<dyn Files>,
+    noted: Mutex<Inputs>,
+}
+
+impl Noting {
+    pub(super) fn new(inner: Arc<dyn Files>) -> Self {
+        Self {
+            inner,
+            noted: Mutex::default(),
+        }
+    }
+
+    /// What was asked for so far.
+    pub(super) fn inputs(&self) -> Inputs {
+        let noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.clone()
+    }
+
+    fn note(&self, path: &Path, input: Input) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.insert(path.to_owned(), input);
+    }
+}
+
+impl Files for Noting {
+    fn read(&self, path: &Path, most: u64, purpose: Purpose) -> Result<Vec<u8>, String> {
+        let read = self.inner.read(path, most, purpose);
+        let bytes = read.as_ref().ok();
+        self.note(
+            path,
+            Input {
+                fingerprint: bytes.map(|bytes| fingerprint(bytes)),
+                bytes: bytes.filter(|_| purpose == Purpose::Open).cloned(),
+            },
+        );
+        read
+    }
+
+    fn kind(&self, path: &Path) -> Option<FileKind> {
+        let kind = self.inner.kind(path);
+        if kind.is_none() {
+            let nothing = Input {
+                fingerprint: None,
+                bytes: None,
+            };
+            self.note(path, nothing);
+        }
+        kind
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        self.inner.real(path)
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        self.inner.names(folder)
+    }
+}
+
+/// What bytes hash to.
+#[must_use]
+pub fn fingerprint(bytes: &[u8]) -> Fingerprint {
+    Sha256::digest(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_for_is_noted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("open"), "abc").unwrap();
+        std::fs::write(path("secret"), "xyz").unwrap();
+        std::fs::write(path("unread"), "u").unwrap();
+        let files = Noting::new(Arc::new(Disk));
+        assert_eq!(files.read(&path("open"), 3, Purpose::Open).unwrap(), b"abc");
+        assert!(files.read(&path("secret"), 9, Purpose::Secret).is_ok());
+        assert!(files.read(&path("none"), 9, Purpose::Open).is_err());
+        assert_eq!(files.kind(&path("unread")), Some(FileKind::File));
+        assert_eq!(files.kind(dir.path()), Some(FileKind::Folder));
+        assert_eq!(files.kind(&path("never")), None);
+        let noted: Vec<_> = files
+            .inputs()
+            .into_iter()
+            .map(|(path, input)| {
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                (name, input.fingerprint.is_some(), input.bytes)
+            })
+            .collect();
+        let wanted = [
+            ("never", false, None),
+            ("none", false, None),
+            ("open", true, Some(b"abc".to_vec())),
+            ("secret", true, None),
+        ];
+        let wanted = wanted.map(|(name, read, bytes)| (name.to_owned(), read, bytes));
+        assert_eq!(noted, wanted);
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "abcd").unwrap();
+        let error = Disk.read(&path, 3, Purpose::Open).unwrap_err();
+        assert_eq!(error, "it has more than 3 bytes");
+    }
+}
