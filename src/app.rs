@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -19,11 +20,13 @@ use tracing_subscriber::EnvFilter;
 
 use crate::admin::{Admin, AdminError};
 use crate::clock::Clock;
+use crate::config::Inputs;
 use crate::dispatch::Dispatcher;
 use crate::ingest::{self, Ingest};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
+use crate::reload::{self, Reloader};
 use crate::store::Store;
 use crate::store::local::{LocalStore, OpenError, StoreOptions};
 
@@ -43,6 +46,7 @@ pub struct App {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
+    reloader: Option<Arc<Reloader>>,
     public: Door,
     operator: Door,
 }
@@ -101,9 +105,30 @@ impl App {
             clock,
             metrics,
             draining: Arc::default(),
+            reloader: None,
             public,
             operator,
         })
+    }
+
+    /// Lets the configuration be reloaded from this file, of which the load at the start read `inputs`; `good` tells
+    /// whether that load is the plan that the daemon was built with, and not an older one.
+    #[must_use]
+    pub fn with_reload(mut self, config: PathBuf, inputs: Inputs, good: bool) -> Self {
+        let parts = reload::Parts {
+            plan: self.plan.clone(),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+        };
+        self.reloader = Some(Arc::new(Reloader::new(config, inputs, good, parts)));
+        self
+    }
+
+    /// What reloads the configuration, where that is possible.
+    #[must_use]
+    pub fn reloader(&self) -> Option<Arc<Reloader>> {
+        self.reloader.clone()
     }
 
     /// Where the public door listens.
@@ -131,6 +156,7 @@ impl App {
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
             draining: Arc::clone(&self.draining),
+            reloader: self.reloader.clone(),
         });
         let dispatcher = Dispatcher::start(
             self.plan.clone(),
@@ -146,6 +172,9 @@ impl App {
         let ingest = Ingest::new(self.plan.clone(), intake, Arc::clone(&self.metrics));
         let connections = affordable(plan.limits.connections, files_besides(&plan));
         tracing::info!(listen = %self.public.addr, admin = %self.operator.addr, "ready");
+        if let Some(reloader) = self.reloader {
+            tokio::spawn(reloader.watch(public_stops.clone()));
+        }
         let operator = tokio::spawn(admin.serve(self.operator.listener, operator_stops));
         let public = tokio::spawn(ingest::serve(
             self.public.listener,

@@ -15,6 +15,10 @@ use crate::retry::RetryPolicy;
 /// The longest `Retry-After` that is obeyed; a longer one is taken for this.
 pub const RETRY_AFTER_CAP: Duration = Duration::from_secs(24 * 3600);
 
+/// The due time of a delivery that is held back: the last whole second that can be represented, which no clock
+/// reaches.
+pub const HELD: Timestamp = Timestamp::constant(253_402_207_200, 0);
+
 /// One event on its way to one target by one route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
@@ -120,7 +124,7 @@ pub enum DeadReason {
     Gone,
     /// The retry policy came to its end.
     Exhausted,
-    /// The route is no longer in the configuration and nothing was rendered before.
+    /// The route was no longer in the configuration. Deliveries wait for their route by now; older records may say this.
     RouteGone,
 }
 
@@ -257,6 +261,13 @@ pub enum Next {
 }
 
 impl Delivery {
+    /// Whether it waits for its route to be in the configuration again (see `Store::hold`). It is pending,
+    /// but not due at any time.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.state == State::Pending { due: HELD }
+    }
+
     /// What follows from the attempt that just ended; `self.attempts` does not count it yet.
     #[must_use]
     pub fn after(

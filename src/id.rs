@@ -168,6 +168,10 @@ id!(
     EventId
 );
 id!(
+    /// The id of an entry of the audit log.
+    AuditId
+);
+id!(
     /// The id of a delivery; what its target sees as `webhook-id`.
     DeliveryId
 );

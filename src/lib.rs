@@ -12,6 +12,7 @@
 //!         -> Template::render -> signature::sign -> Client::post
 //!         -> Outcome -> Delivery::after -> Next::{Done, RetryAt, Bury} -> Store::settle
 //! AGAIN admin -> Store::revive
+//! ANEW  reload -> config::load -> trial::run -> Current::replace
 //! ```
 //!
 //! # The map
@@ -40,6 +41,7 @@
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
+//! | 5 | [`reload`] | a new plan in force, or the old one |
 //! | 6 | [`ingest`] | the public door: limits and status codes |
 //! | 6 | [`admin`] | the operator's door |
 //! | 7 | [`app`] | the only wiring |
@@ -66,7 +68,7 @@ pub mod intake;
 pub mod metrics;
 pub mod pattern;
 pub mod plan;
-
+pub mod reload;
 pub mod retry;
 pub mod schema;
 pub mod secret;

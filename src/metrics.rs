@@ -6,6 +6,7 @@
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -25,6 +26,9 @@ pub struct Metrics {
     queue_oldest_age: Family<ByTarget, Gauge<f64, AtomicU64>>,
     store_sync_duration: Histogram,
     store_quarantined: Counter,
+    config_reloads: Family<ByResult, Counter>,
+    config_last_reload_successful: Gauge,
+    config_last_reload_success: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -42,6 +46,11 @@ struct Dropped {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TargetResult {
     target: String,
+    result: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByResult {
     result: &'static str,
 }
 
@@ -82,6 +91,9 @@ impl Metrics {
             // 0.1 ms to 3.3 s
             store_sync_duration: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             store_quarantined: Counter::default(),
+            config_reloads: Family::default(),
+            config_last_reload_successful: Gauge::default(),
+            config_last_reload_success: Gauge::default(),
         };
         metrics.registered()
     }
@@ -129,6 +141,22 @@ impl Metrics {
             "store_quarantined",
             "Damaged runs of the journal that were set aside",
             self.store_quarantined.clone(),
+        );
+        registry.register(
+            "config_reloads",
+            "Loads of the configuration, the one at the start included, by what came of them",
+            self.config_reloads.clone(),
+        );
+        registry.register(
+            "config_last_reload_successful",
+            "Whether the last load of the configuration is the one in force (1) or an older one still is (0)",
+            self.config_last_reload_successful.clone(),
+        );
+        registry.register_with_unit(
+            "config_last_reload_success_timestamp",
+            "When a configuration came into force last, in seconds since 1970",
+            Unit::Seconds,
+            self.config_last_reload_success.clone(),
         );
         self
     }
@@ -195,6 +223,18 @@ impl Metrics {
     /// Counts damaged runs of the journal that were set aside.
     pub fn store_quarantined(&self, runs: u64) {
         self.store_quarantined.inc_by(runs);
+    }
+
+    /// Notes whether a load of the configuration came into force.
+    pub fn config_loaded(&self, good: bool, now: Timestamp) {
+        let result = if good { "applied" } else { "refused" };
+        let labels = ByResult { result };
+        self.config_reloads.get_or_create(&labels).inc();
+        self.config_last_reload_successful.set(i64::from(good));
+        if good {
+            self.config_last_reload_success
+                .set(now.as_duration().as_secs_f64());
+        }
     }
 
     /// All metrics in the OpenMetrics text format.

@@ -23,6 +23,7 @@ use super::shapes::{
 use crate::clock;
 use crate::delivery::StateKind;
 use crate::id::TargetName;
+use crate::reload::Trigger;
 use crate::store::{Depth, Health, StoreError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -115,6 +116,27 @@ pub(super) async fn retry(door: Arc<Door>, call: Call) -> Answer {
     let delivery = door.admin.store.revive(id).await?;
     tracing::info!(delivery = %id, target_name = %delivery.target, "an operator had a delivery retried");
     Ok(json(StatusCode::OK, &DeliveryShape::from(delivery)))
+}
+
+/// `POST /api/v1/reload?skip_tests=`: 200 if the configuration is in force, 422 if it was refused; what came of it.
+pub(super) async fn reload(door: Arc<Door>, call: Call) -> Answer {
+    let skip_tests = query::reload(&call.query)?;
+    let Some(reloader) = &door.admin.reloader else {
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "no_configuration_file",
+            "this daemon was started without a configuration file",
+        ));
+    };
+    let report = reloader
+        .reload(Trigger::Operator(call.actor), skip_tests)
+        .await;
+    let status = if report.applied {
+        StatusCode::OK
+    } else {
+        StatusCode::UNPROCESSABLE_ENTITY
+    };
+    Ok(json(status, &report))
 }
 
 fn set_gauges(door: &Door, depths: Vec<Depth>) {

@@ -32,6 +32,7 @@ use crate::clock::Clock;
 use crate::id::TargetName;
 use crate::metrics::Metrics;
 use crate::plan::{AdminPlan, Current};
+use crate::reload::Reloader;
 use crate::store::Store;
 
 /// Most open connections; an operator, a scraper and a probe need few.
@@ -67,6 +68,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// Set once the daemon has begun to stop; `/readyz` says so.
     pub draining: Arc<AtomicBool>,
+    /// What reloads the configuration, where that is possible.
+    pub reloader: Option<Arc<Reloader>>,
 }
 
 /// Why the door stays shut.

@@ -48,6 +48,18 @@ pub(super) fn deliveries(query: &str) -> Result<(DeliveryFilter, Page<DeliveryId
     Ok((filter, fields.page()?))
 }
 
+/// `skip_tests`.
+pub(super) fn reload(query: &str) -> Result<bool, BadQuery> {
+    let mut fields = Fields::read(query, &["skip_tests"])?;
+    match fields.take("skip_tests").as_deref() {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(BadQuery(format!(
+            "`skip_tests` is true or false, not `{other}`"
+        ))),
+    }
+}
+
 fn state(text: &str) -> Result<StateKind, BadQuery> {
     StateKind::ALL
         .into_iter()

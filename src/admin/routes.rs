@@ -27,6 +27,8 @@ pub(super) struct Call {
     pub(super) id: String,
     /// The query as it came, without `?`.
     pub(super) query: String,
+    /// Who calls, as the audit log names them.
+    pub(super) actor: String,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Result<Response<Full<Bytes>>, Refusal>> + Send>>;
@@ -90,7 +92,7 @@ const fn open(endpoint: Endpoint) -> Endpoint {
 }
 
 /// Every endpoint there is.
-static ENDPOINTS: [Endpoint; 7] = [
+static ENDPOINTS: [Endpoint; 8] = [
     open(get("/livez", |door, call| Box::pin(api::livez(door, call)))),
     open(get("/readyz", |door, call| {
         Box::pin(api::readyz(door, call))
@@ -107,6 +109,9 @@ static ENDPOINTS: [Endpoint; 7] = [
     }),
     post("/api/v1/deliveries/{id}/retry", |door, call| {
         Box::pin(api::retry(door, call))
+    }),
+    post("/api/v1/reload", |door, call| {
+        Box::pin(api::reload(door, call))
     }),
 ];
 
@@ -130,6 +135,7 @@ pub(super) async fn dispatch(
     let call = Call {
         id,
         query: request.uri().query().unwrap_or_default().to_owned(),
+        actor: "operator".to_owned(),
     };
     read_body(request.into_body()).await?;
     (endpoint.handler)(door, call).await

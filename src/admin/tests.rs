@@ -34,6 +34,7 @@ async fn open(token: Option<&str>) -> Open {
     let draining = Arc::new(AtomicBool::new(false));
     let admin = Arc::new(Admin {
         plan: Current::new(Arc::new(plan)),
+        reloader: None,
         store: Arc::<MemoryStore>::clone(&store),
         clock: Arc::<ManualClock>::clone(&clock),
         metrics: Arc::new(Metrics::new()),

@@ -1,5 +1,6 @@
 //! The few requests that commands make themselves: to the daemon's doors.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use serde_json::Value;
 
 use super::{Exit, Failure};
 use crate::dispatch;
+use crate::plan::AdminPlan;
 
 /// How long a door may take to answer; longer than any of its own limits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -35,6 +37,33 @@ pub(super) async fn post(
         request = request.header(name, value);
     }
     send(url, request, body).await
+}
+
+/// Calls the operator's door that a configuration names; `path` begins with a slash.
+pub(super) async fn call_operator(
+    door: &AdminPlan,
+    method: Method,
+    path: &str,
+) -> Result<Answer, Failure> {
+    let mut at = door.listen;
+    // What listens on all addresses is called on this machine's own.
+    if at.ip().is_unspecified() {
+        at.set_ip(match at.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    let url = format!("http://{at}{path}");
+    let mut request = Request::builder().method(method).uri(&url);
+    if let Some(token) = &door.token {
+        let mut value =
+            HeaderValue::from_bytes(&[b"Bearer ", token.expose()].concat()).map_err(|_| {
+                Failure::new(Exit::Config, "error: admin.token is not a header's value")
+            })?;
+        value.set_sensitive(true);
+        request = request.header(header::AUTHORIZATION, value);
+    }
+    send(&url, request, Bytes::new()).await
 }
 
 /// Gets a JSON document; anything but 200 is a failure.

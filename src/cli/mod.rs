@@ -11,6 +11,7 @@ mod demo;
 mod explain;
 mod http;
 mod input;
+mod reload;
 mod render;
 mod run;
 mod schema;
@@ -89,6 +90,8 @@ struct Cli {
 enum Command {
     /// Run the daemon
     Run(run::RunArgs),
+    /// Have the running daemon read its configuration anew
+    Reload(reload::ReloadArgs),
     /// Compile the configuration and everything it names, and say what is wrong
     Check(check::CheckArgs),
     /// Render a template for a sample event
@@ -126,19 +129,23 @@ pub(crate) struct ConfigArg {
 impl ConfigArg {
     /// Compiles the configuration; its warnings go to stderr.
     pub(crate) fn load(&self) -> Result<Compiled, Failure> {
-        let compiled = config::load(&self.config, &ProcessEnv).map_err(|errors| {
-            let mut words = errors.to_string();
-            if !self.config.exists() {
-                words.push_str(
-                    "\n  help: -c FILE names the configuration; config.example.yaml shows every key, `ingate demo` needs none",
-                );
-            }
-            Failure::new(Exit::Config, words)
-        })?;
+        let compiled = config::load(&self.config, &ProcessEnv)
+            .map_err(|errors| Failure::new(Exit::Config, self.broken(&errors)))?;
         for warning in &compiled.warnings {
             say(&warning.to_string());
         }
         Ok(compiled)
+    }
+
+    /// What is wrong with the configuration, and how another one is named where there is none.
+    fn broken(&self, errors: &impl std::fmt::Display) -> String {
+        let mut words = errors.to_string();
+        if !self.config.exists() {
+            words.push_str(
+                "\n  help: -c FILE names the configuration; config.example.yaml shows every key, `ingate demo` needs none",
+            );
+        }
+        words
     }
 }
 
@@ -159,6 +166,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Reload(args) => reload::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Explain(args) => explain::run(&args),

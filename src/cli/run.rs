@@ -1,14 +1,19 @@
 //! `ingate run`: the daemon.
+//!
+//! Promise: it starts on the configuration, or, if that is broken, on the last one that was good; which of the two,
+//! the log and the metrics say. SIGTERM and SIGINT end it, SIGHUP reloads.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{ConfigArg, Exit, Failure, Outcome, block_on};
+use super::{ConfigArg, Exit, Failure, Outcome, block_on, say};
 use crate::app::{self, App, AppError, LogFormat};
 use crate::clock::SystemClock;
-use crate::plan::Plan;
+use crate::config::{self, Compiled, Inputs, Kept, KeptError, ProcessEnv};
+use crate::reload::{self, Loaded, Refused, Reloader, Trigger};
 
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
@@ -17,6 +22,9 @@ pub(super) struct RunArgs {
     /// How log lines are written to stderr; INGATE_LOG sets what is logged (default `info`)
     #[arg(long, value_enum, default_value_t = Format::Text, env = "INGATE_LOG_FORMAT")]
     log_format: Format,
+    /// Do not start on the last good configuration if this one is broken
+    #[arg(long)]
+    no_fallback: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -27,24 +35,88 @@ enum Format {
     Json,
 }
 
+/// What the daemon starts on.
+struct Start {
+    compiled: Compiled,
+    inputs: Inputs,
+    /// Why it is not what the files say now.
+    refused: Option<(Refused, String)>,
+}
+
 pub(super) fn run(args: &RunArgs) -> Outcome {
-    let compiled = args.config.load()?;
+    let start = start(args)?;
+    for warning in &start.compiled.warnings {
+        say(&warning.to_string());
+    }
     let format = match args.log_format {
         Format::Text => LogFormat::Human,
         Format::Json => LogFormat::Json,
     };
     app::init_tracing(format, None).map_err(|error| Failure::caused(Exit::Usage, &error))?;
-    block_on(serve(Arc::new(compiled.plan)))?
+    if let Some((refused, kept_at)) = &start.refused {
+        tracing::error!(
+            config = %args.config.config.display(), kept_at,
+            "the configuration is refused; starting on the last good one:\n{refused}"
+        );
+    }
+    block_on(serve(start, args.config.config.clone()))?
 }
 
-async fn serve(plan: Arc<Plan>) -> Outcome {
-    let app = App::build(plan, Arc::new(SystemClock))
+fn start(args: &RunArgs) -> Result<Start, Failure> {
+    let config = &args.config.config;
+    let Loaded { outcome, inputs } = reload::load(config);
+    let refused = match outcome {
+        Ok(compiled) => {
+            return Ok(Start {
+                compiled,
+                inputs,
+                refused: None,
+            });
+        }
+        Err(refused) => refused,
+    };
+    let mut words = args.config.broken(&refused);
+    if args.no_fallback {
+        return Err(Failure::new(Exit::Config, words));
+    }
+    match last_good(config) {
+        Ok(Kept { compiled, kept_at }) => Ok(Start {
+            compiled,
+            inputs,
+            refused: Some((refused, kept_at)),
+        }),
+        Err(KeptError::None(_)) => Err(Failure::new(Exit::Config, words)),
+        Err(error) => {
+            words.push_str(&format!(
+                "\n{}",
+                Failure::caused(Exit::Config, &error).words
+            ));
+            Err(Failure::new(Exit::Config, words))
+        }
+    }
+}
+
+fn last_good(config: &Path) -> Result<Kept, KeptError> {
+    let store = config::store_folder(config, &ProcessEnv);
+    config::load_kept(&store, config, &ProcessEnv)
+}
+
+async fn serve(start: Start, config: PathBuf) -> Outcome {
+    let good = start.refused.is_none();
+    let app = App::build(Arc::new(start.compiled.plan), Arc::new(SystemClock))
         .await
-        .map_err(failure)?;
-    let signals = signal(SignalKind::terminate())
-        .and_then(|terminate| Ok((terminate, signal(SignalKind::interrupt())?)));
-    let (mut terminate, mut interrupt) =
-        signals.map_err(|error| Failure::caused(Exit::Io, &error))?;
+        .map_err(failure)?
+        .with_reload(config, start.inputs, good);
+    let failed = |error| Failure::caused(Exit::Io, &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let hangup = signal(SignalKind::hangup()).map_err(failed)?;
+    if let Some(reloader) = app.reloader() {
+        if good {
+            reloader.keep().await;
+        }
+        tokio::spawn(reload_on(hangup, reloader));
+    }
     app.serve(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -53,6 +125,12 @@ async fn serve(plan: Arc<Plan>) -> Outcome {
     })
     .await;
     Ok(Exit::Done)
+}
+
+async fn reload_on(mut hangup: tokio::signal::unix::Signal, reloader: Arc<Reloader>) {
+    while hangup.recv().await.is_some() {
+        reloader.reload(Trigger::Signal, false).await;
+    }
 }
 
 pub(super) fn failure(error: AppError) -> Failure {

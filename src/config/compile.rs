@@ -30,7 +30,7 @@ use crate::units::{parse_duration, parse_size};
 
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_ADMIN_PORT: u16 = 8081;
-const DEFAULT_STORE: &str = "./data";
+pub(super) const DEFAULT_STORE: &str = "./data";
 const DEFAULT_TEMPLATES: &str = "./templates";
 
 const KIB: u64 = 1 << 10;
@@ -86,14 +86,8 @@ pub(super) fn compile(
         Ok(document) => document,
         Err(error) => return Err(Report::unparsed(path, text, error).into_errors()),
     };
-    let mut cx = Context {
-        report: Report::new(path, Positions::of(&root, text)),
-        env,
-        files,
-        env_secrets: Vec::new(),
-        dir: path.parent().map(Path::to_path_buf).unwrap_or_default(),
-        shapes: Shapes::new(schema()),
-    };
+    let mut cx = Context::new(path, env, files);
+    cx.report = Report::new(path, Positions::of(&root, text));
     errors.into_iter().for_each(|error| cx.report.yaml(error));
     let mut findings = Vec::new();
     expand(&mut root, "", env, &mut findings);
@@ -223,7 +217,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
     })
 }
 
-fn admin(
+pub(super) fn admin(
     cx: &mut Context<'_>,
     file: Option<&AdminFile>,
     public: Option<SocketAddr>,
@@ -364,7 +358,19 @@ fn as_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// Of a file in which no place is known yet.
+    pub(super) fn new(path: &Path, env: &'a dyn Env, files: Arc<dyn Files>) -> Self {
+        Self {
+            report: Report::new(path, Positions::default()),
+            env,
+            files,
+            env_secrets: Vec::new(),
+            dir: path.parent().map(Path::to_path_buf).unwrap_or_default(),
+            shapes: Shapes::new(schema()),
+        }
+    }
+
     /// A path of the configuration as a path from where the daemon runs.
     pub(super) fn beside(&self, text: &str) -> PathBuf {
         self.dir
@@ -463,7 +469,7 @@ impl Context<'_> {
     }
 
     /// Reads a section of the whole.
-    fn section<T: DeserializeOwned>(&mut self, node: &Node, name: &str) -> Option<T> {
+    pub(super) fn section<T: DeserializeOwned>(&mut self, node: &Node, name: &str) -> Option<T> {
         let schema = self.shapes.property(name).cloned().unwrap_or(Value::Null);
         self.read(node, &schema, name)
     }

@@ -5,6 +5,8 @@
 use std::fmt;
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::excerpt::{self, Place};
 use crate::template::TemplateError;
 
@@ -18,9 +20,10 @@ pub enum Severity {
 }
 
 /// One thing that is wrong, or worth a look.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     /// How bad it is.
+    #[serde(skip)]
     pub severity: Severity,
     /// The file: the configuration, or a template.
     pub file: String,
@@ -29,6 +32,7 @@ pub struct Diagnostic {
     /// Column in characters, from 1.
     pub column: usize,
     /// Length in characters of what is marked, at least 1.
+    #[serde(skip)]
     pub length: usize,
     /// The path in the configuration, `routes[2].to[0]`; empty for the whole.
     pub path: String,
@@ -37,6 +41,7 @@ pub struct Diagnostic {
     /// What to do about it.
     pub help: Option<String>,
     /// The line that is marked, for the caret.
+    #[serde(skip)]
     pub source_line: String,
 }
 

@@ -88,16 +88,41 @@ impl Files for Disk {
     }
 }
 
+/// More bytes than any file of a configuration has.
+const MOST_BYTES: u64 = 65 << 20;
+
 /// The SHA-256 of a file's bytes.
 pub type Fingerprint = [u8; 32];
 
 /// What a load found at a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Input {
-    /// What its bytes hash to; `None` if it could not be read, or there was none.
-    pub fingerprint: Option<Fingerprint>,
-    /// Its bytes, unless it is a secret or could not be read.
-    pub bytes: Option<Vec<u8>>,
+pub enum Input {
+    /// Nothing, or nothing that could be read.
+    Nothing,
+    /// A folder.
+    Folder,
+    /// A file.
+    File {
+        /// What its bytes hash to.
+        fingerprint: Fingerprint,
+        /// Its bytes, unless it is a secret.
+        bytes: Option<Vec<u8>>,
+    },
+}
+
+impl Input {
+    /// Whether the same stands at the path now.
+    #[must_use]
+    pub fn is_current(&self, path: &Path) -> bool {
+        match self {
+            // What is there and was not read is of no account: only what could be read now counts.
+            Self::Nothing => Disk.read(path, MOST_BYTES, Purpose::Open).is_err(),
+            Self::Folder => Disk.kind(path) == Some(FileKind::Folder),
+            Self::File { fingerprint, .. } => Disk
+                .read(path, MOST_BYTES, Purpose::Open)
+                .is_ok_and(|bytes| fingerprint_of(&bytes) == *fingerprint),
+        }
+    }
 }
 
 /// What a load asked for, by path.
@@ -133,25 +158,31 @@ impl Noting {
 impl Files for Noting {
     fn read(&self, path: &Path, most: u64, purpose: Purpose) -> Result<Vec<u8>, String> {
         let read = self.inner.read(path, most, purpose);
-        let bytes = read.as_ref().ok();
-        self.note(
-            path,
-            Input {
-                fingerprint: bytes.map(|bytes| fingerprint(bytes)),
-                bytes: bytes.filter(|_| purpose == Purpose::Open).cloned(),
+        let input = match &read {
+            Ok(bytes) => Input::File {
+                fingerprint: fingerprint_of(bytes),
+                bytes: (purpose == Purpose::Open).then(|| bytes.clone()),
             },
-        );
+            // It may be there and be refused, for being too long.
+            Err(_) => match self.inner.read(path, MOST_BYTES, purpose) {
+                Ok(bytes) => Input::File {
+                    fingerprint: fingerprint_of(&bytes),
+                    bytes: None,
+                },
+                Err(_) => Input::Nothing,
+            },
+        };
+        self.note(path, input);
         read
     }
 
     fn kind(&self, path: &Path) -> Option<FileKind> {
         let kind = self.inner.kind(path);
-        if kind.is_none() {
-            let nothing = Input {
-                fingerprint: None,
-                bytes: None,
-            };
-            self.note(path, nothing);
+        match kind {
+            None => self.note(path, Input::Nothing),
+            Some(FileKind::Folder) => self.note(path, Input::Folder),
+            // It is noted when it is read.
+            Some(FileKind::File) => {}
         }
         kind
     }
@@ -166,8 +197,7 @@ impl Files for Noting {
 }
 
 /// What bytes hash to.
-#[must_use]
-pub fn fingerprint(bytes: &[u8]) -> Fingerprint {
+fn fingerprint_of(bytes: &[u8]) -> Fingerprint {
     Sha256::digest(bytes).into()
 }
 
@@ -189,22 +219,28 @@ mod tests {
         assert_eq!(files.kind(&path("unread")), Some(FileKind::File));
         assert_eq!(files.kind(dir.path()), Some(FileKind::Folder));
         assert_eq!(files.kind(&path("never")), None);
-        let noted: Vec<_> = files
-            .inputs()
-            .into_iter()
-            .map(|(path, input)| {
-                let name = path.file_name().unwrap().to_string_lossy().into_owned();
-                (name, input.fingerprint.is_some(), input.bytes)
-            })
-            .collect();
-        let wanted = [
-            ("never", false, None),
-            ("none", false, None),
-            ("open", true, Some(b"abc".to_vec())),
-            ("secret", true, None),
-        ];
-        let wanted = wanted.map(|(name, read, bytes)| (name.to_owned(), read, bytes));
-        assert_eq!(noted, wanted);
+        let noted = files.inputs();
+        let kept = |name: &str| match &noted[&path(name)] {
+            Input::File { bytes, .. } => bytes.clone(),
+            other => panic!("{name}: {other:?}"),
+        };
+        assert_eq!(noted.len(), 5);
+        assert_eq!(kept("open").as_deref(), Some(&b"abc"[..]));
+        assert_eq!(kept("secret"), None);
+        assert_eq!(noted[&path("never")], Input::Nothing);
+        assert_eq!(noted[&path("none")], Input::Nothing);
+        assert_eq!(noted[dir.path()], Input::Folder);
+
+        let changed = || -> Vec<String> {
+            let changed = noted.iter().filter(|(path, input)| !input.is_current(path));
+            let names = changed.map(|(path, _)| path.file_name().unwrap().to_string_lossy());
+            names.map(|name| name.into_owned()).collect()
+        };
+        assert!(changed().is_empty());
+        std::fs::write(path("secret"), "xyZ").unwrap();
+        std::fs::write(path("never"), "").unwrap();
+        std::fs::remove_file(path("open")).unwrap();
+        assert_eq!(changed(), ["never", "open", "secret"]);
     }
 
     #[test]

@@ -11,6 +11,8 @@ mod compile;
 mod error;
 pub mod file;
 mod files;
+mod glimpse;
+mod kept;
 mod position;
 mod report;
 mod routes;
@@ -26,13 +28,17 @@ mod yaml;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::id::RouteName;
 use crate::plan::Plan;
 use crate::template::{Proof, Template};
 
 pub use error::{ConfigErrors, Diagnostic, Severity};
 pub use file::schema;
-pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose, fingerprint};
+pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose};
+pub use glimpse::{operator_door, store_folder};
+pub use kept::{KeepError, Kept, KeptError, keep, load_kept};
 pub use templates::TemplateFolder;
 
 use files::Noting;
@@ -81,7 +87,7 @@ pub struct Compiled {
 }
 
 /// A secret that stands in a variable of the environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EnvSecret {
     /// Its path in the configuration, `sources.wreno.secrets[0].env`.
     pub path: String,

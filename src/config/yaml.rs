@@ -40,7 +40,7 @@ pub(super) enum Content {
 }
 
 /// A scalar as it is written, without quotes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Scalar {
     pub(super) text: String,
     /// Neither quoted nor a block.
@@ -100,15 +100,7 @@ pub(super) fn item(path: &str, index: usize) -> String {
 /// Reads a document; an empty one is an empty mapping.
 pub(super) fn parse(text: &str) -> Result<Document, YamlError> {
     let mut builder = Builder::default();
-    for event in Parser::new_from_str(text) {
-        match event {
-            Ok((event, span)) => builder.take(event, Mark::of(span))?,
-            Err(error) => {
-                let mark = Mark::of(Span::empty(*error.marker()));
-                return Err(builder.error(mark, format!("not YAML: {}", error.info())));
-            }
-        }
-    }
+    builder.read(text)?;
     let root = builder.root.unwrap_or(Node {
         mark: Mark::START,
         content: Content::Map(Vec::new()),
@@ -117,6 +109,22 @@ pub(super) fn parse(text: &str) -> Result<Document, YamlError> {
         root,
         errors: builder.errors,
     })
+}
+
+/// What can be read of a text up to its first mistake; what is open there ends there.
+pub(super) fn parse_as_far(text: &str) -> Option<Node> {
+    let mut builder = Builder::default();
+    if builder.read(text).is_err() {
+        while let Some(frame) = builder.stack.pop() {
+            let content = match frame.kind {
+                FrameKind::List(items) => Content::List(items),
+                FrameKind::Map { entries, .. } => Content::Map(entries),
+            };
+            let mark = frame.mark;
+            builder.put(Node { mark, content }).ok()?;
+        }
+    }
+    builder.root
 }
 
 impl Mark {
@@ -180,6 +188,19 @@ struct Key {
 }
 
 impl Builder {
+    fn read(&mut self, text: &str) -> Result<(), YamlError> {
+        for event in Parser::new_from_str(text) {
+            match event {
+                Ok((event, span)) => self.take(event, Mark::of(span))?,
+                Err(error) => {
+                    let mark = Mark::of(Span::empty(*error.marker()));
+                    return Err(self.error(mark, format!("not YAML: {}", error.info())));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn take(&mut self, event: Event<'_>, mark: Mark) -> Result<(), YamlError> {
         match event {
             Event::DocumentStart(_) => {

@@ -4,6 +4,7 @@
 //! the process lives; a request that is cut off at the end counts as an attempt, since the target may
 //! have it. Not here: HTTP (see `client`), the body (see `payload`).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,8 @@ use super::payload::{self, Payload, Unsendable};
 use super::{Phase, Shared};
 use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome};
 use crate::event::HOPS_HEADER;
-use crate::plan::Target;
+use crate::id::{RouteName, TargetName};
+use crate::plan::{Plan, Route, Target};
 use crate::signature::{self, Outbound};
 use crate::store::{Claimed, Lease, Settled, Settlement, StoreError};
 
@@ -40,7 +42,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Attempter {
     pub(super) shared: Arc<Shared>,
     pub(super) target: Arc<Target>,
-    pub(super) client: Client,
+    pub(super) client: Arc<Client>,
 }
 
 /// A request that is ready to be sent.
@@ -54,11 +56,17 @@ struct Ready {
 impl Attempter {
     /// Makes one attempt and records what came of it.
     pub(super) async fn attempt(&self, claimed: Claimed, mut phase: watch::Receiver<Phase>) {
+        let plan = self.shared.plan.get();
+        let Some(route) = plan.router.get(&claimed.delivery.route) else {
+            return hold(&self.shared, &self.target.name, &claimed).await;
+        };
         let clock = &self.shared.clock;
         let (started_at, started) = (clock.now(), Instant::now());
         let prepared = tokio::select! {
-            prepared = self.prepare(&claimed) => prepared,
-            () = reached(&mut phase, Phase::Cut) => return self.release(claimed.lease).await,
+            prepared = self.prepare(&plan, route, &claimed) => prepared,
+            () = reached(&mut phase, Phase::Cut) => {
+                return release(&self.shared, claimed.lease).await;
+            }
         };
         let (outcome, cut, frozen) = match prepared {
             Err(Unsendable { reason, detail }) => {
@@ -68,7 +76,7 @@ impl Attempter {
                 let frozen = ready.freeze.then(|| ready.body.clone());
                 let post = self
                     .client
-                    .post(&self.target.url, ready.headers, ready.body, &**clock);
+                    .post(&self.target, ready.headers, ready.body, &**clock);
                 tokio::select! {
                     outcome = post => (outcome, false, frozen),
                     () = reached(&mut phase, Phase::Cut) => (cut_off(), true, frozen),
@@ -98,22 +106,17 @@ impl Attempter {
         self.settle(claimed.lease, settlement, phase).await;
     }
 
-    /// Gives a claimed delivery back untried.
-    pub(super) async fn release(&self, lease: Lease) {
-        if let Err(error) = self.shared.store.release(lease).await {
-            tracing::warn!(
-                target_name = %self.target.name, delivery = %lease.delivery, %error,
-                "cannot release a delivery; it will be tried after the next start"
-            );
-        }
-    }
-
-    async fn prepare(&self, claimed: &Claimed) -> Result<Ready, Unsendable> {
+    async fn prepare(
+        &self,
+        plan: &Arc<Plan>,
+        route: &Arc<Route>,
+        claimed: &Claimed,
+    ) -> Result<Ready, Unsendable> {
         let Payload {
             body,
             content_type,
             freeze,
-        } = payload::payload(&self.shared, &self.target.name, claimed).await?;
+        } = payload::payload(&self.shared, plan, route, &self.target.name, claimed).await?;
         let headers = self.headers(claimed, content_type, &body)?;
         Ok(Ready {
             headers,
@@ -237,6 +240,53 @@ impl Attempter {
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
+    }
+}
+
+/// Gives a claimed delivery back untried.
+pub(super) async fn release(shared: &Shared, lease: Lease) {
+    if let Err(error) = shared.store.release(lease).await {
+        tracing::warn!(
+            delivery = %lease.delivery, %error,
+            "cannot release a delivery; it will be tried after the next start"
+        );
+    }
+}
+
+/// Lets a delivery wait until its route is in the configuration again.
+async fn hold(shared: &Shared, target: &TargetName, claimed: &Claimed) {
+    let (delivery, route) = (claimed.delivery.id, &claimed.delivery.route);
+    match shared.store.hold(claimed.lease).await {
+        Ok(Settled::Recorded) => {
+            tracing::info!(
+                %delivery, %route, target_name = %target,
+                "a delivery waits for its route, which is not in the configuration"
+            );
+        }
+        Ok(Settled::Fenced) => return,
+        Err(error) => {
+            tracing::warn!(%delivery, %error, "a delivery whose route is gone cannot be held");
+            return release(shared, claimed.lease).await;
+        }
+    }
+    // The route may have come back since the plan was looked at, and all that was held then was let go on.
+    if shared.plan.get().router.get(route).is_some() {
+        resume(shared, target, &BTreeSet::from([route.clone()])).await;
+    }
+}
+
+/// Lets the deliveries to a target go on that wait for one of these routes.
+pub(super) async fn resume(shared: &Shared, target: &TargetName, routes: &BTreeSet<RouteName>) {
+    match shared.store.resume(target, routes).await {
+        Ok(0) => {}
+        Ok(deliveries) => tracing::info!(
+            target_name = %target, deliveries,
+            "deliveries go on whose routes are in the configuration again"
+        ),
+        Err(error) => tracing::warn!(
+            target_name = %target, %error,
+            "deliveries that wait for their route cannot go on; the next reload tries again"
+        ),
     }
 }
 

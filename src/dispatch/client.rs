@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
@@ -68,42 +68,62 @@ type Connector = HttpsConnector<Metering<HttpConnector<Resolver>>>;
 /// The connections to one target.
 pub(super) struct Client {
     inner: legacy::Client<Connector, Full<Bytes>>,
-    timeout: Duration,
+    /// What it was made for.
+    made_for: MadeFor,
+}
+
+/// What of a target decides how connections to it are made and kept.
+#[derive(Debug, PartialEq, Eq)]
+struct MadeFor {
+    https: bool,
+    concurrency: usize,
+}
+
+impl MadeFor {
+    fn of(target: &Target) -> Self {
+        Self {
+            https: target.url.scheme_str() == Some("https"),
+            concurrency: target.concurrency,
+        }
+    }
 }
 
 impl Client {
     /// A pool of at most as many idle connections as the target may have attempts.
-    pub(super) fn new(target: &Target, tls: &ClientConfig) -> Self {
+    pub(super) fn new(target: &Target) -> Self {
+        let made_for = MadeFor::of(target);
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(target.concurrency.max(1))
             .http1_max_buf_size(HEAD_BYTES)
-            .build(connector(tls, ANSWER_BYTES));
-        Self {
-            inner,
-            timeout: target.timeout,
-        }
+            .build(connector(&tls(made_for.https), ANSWER_BYTES));
+        Self { inner, made_for }
+    }
+
+    /// Whether its connections are as those for this target are to be.
+    pub(super) fn suits(&self, target: &Target) -> bool {
+        self.made_for == MadeFor::of(target)
     }
 
     /// Sends one request and says what came of it.
     pub(super) async fn post(
         &self,
-        url: &Uri,
+        target: &Target,
         headers: HeaderMap,
         body: Bytes,
         clock: &dyn Clock,
     ) -> Outcome {
-        let deadline = Instant::now() + self.timeout;
+        let deadline = Instant::now() + target.timeout;
         let hidden = Hidden::of(&headers);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = url.clone();
+        *request.uri_mut() = target.url.clone();
         *request.headers_mut() = headers;
         match timeout_at(deadline, self.inner.request(request)).await {
             Err(_) => Outcome::Failed {
                 failure: Failure::Timeout,
-                detail: format!("no answer within {:?}", self.timeout),
+                detail: format!("no answer within {:?}", target.timeout),
             },
             Ok(Err(error)) => {
                 let (failure, detail) = failure::classify(&error);
@@ -146,7 +166,7 @@ pub(super) async fn request(
     client.request(request).await
 }
 
-/// The TLS side of all clients: the system's roots, and only if any target `needs` them.
+/// The TLS side of all clients: the system's roots, and only if they are `needed`.
 pub(super) fn tls(needed: bool) -> ClientConfig {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let with_roots = |roots| {

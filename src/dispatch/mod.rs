@@ -1,7 +1,8 @@
 //! What goes out: every pending delivery is tried when it is due, until it is delivered or dead.
 //!
 //! Promise: each target has its own lane (claims, slots, connections), so that a slow or dead one
-//! delays no other; the first rendered body is kept and sent again unchanged, signed anew each time;
+//! delays no other; a reload changes what the next attempts are like and cuts none off;
+//! the first rendered body is kept and sent again unchanged, signed anew each time;
 //! an outcome is recorded as long as the process lives. Not here: what follows from an outcome (see
 //! `delivery`), when the next attempt is due (see `retry`), where deliveries are kept (see `store`).
 
@@ -14,6 +15,8 @@ mod run;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +26,14 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
-use self::client::Client;
 use self::payload::Mended;
 use self::run::Lane;
 use crate::clock::Clock;
+use crate::id::TargetName;
 use crate::metrics::Metrics;
-use crate::plan::Current;
+use crate::plan::{Current, Plan};
 use crate::store::{Depth, Store};
 
 /// Sends one request, with the connector of targets: what commands call the doors with.
@@ -71,11 +74,13 @@ enum Phase {
 #[derive(Debug)]
 pub struct Dispatcher {
     phase: watch::Sender<Phase>,
-    lanes: JoinSet<()>,
+    /// One task, which holds those of the lanes.
+    supervisor: JoinSet<()>,
 }
 
 impl Dispatcher {
-    /// Starts a lane for every target of the plan. Must be called within a tokio runtime.
+    /// Starts a lane for every target of the plan in force, and of those that come into force later. Must be
+    /// called within a tokio runtime.
     #[must_use]
     pub fn start(
         plan: Current,
@@ -84,9 +89,6 @@ impl Dispatcher {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (phase, watcher) = watch::channel(Phase::Running);
-        let https = |target: &Arc<crate::plan::Target>| target.url.scheme_str() == Some("https");
-        let now = plan.get();
-        let tls = client::tls(now.targets.values().any(https));
         let processors = std::thread::available_parallelism().map_or(1, Into::into);
         let shared = Arc::new(Shared {
             plan,
@@ -96,19 +98,9 @@ impl Dispatcher {
             mended: Mended::default(),
             renders: Arc::new(Semaphore::new(processors)),
         });
-        let mut lanes = JoinSet::new();
-        for target in now.targets.values() {
-            let client = Client::new(target, &tls);
-            let lane = Lane::new(
-                Arc::clone(&shared),
-                Arc::clone(target),
-                client,
-                watcher.clone(),
-            );
-            lanes.spawn(lane.run());
-        }
-        lanes.spawn(report_strays(shared));
-        Self { phase, lanes }
+        let mut supervisor = JoinSet::new();
+        supervisor.spawn(supervise(shared, watcher));
+        Self { phase, supervisor }
     }
 
     /// Stops: claims nothing more, lets attempts under way end within `bound`, then cuts them off.
@@ -116,7 +108,7 @@ impl Dispatcher {
     /// is released. Takes no longer than `bound` and a few seconds.
     pub async fn drain(mut self, bound: Duration) {
         self.phase.send_replace(Phase::Stopping);
-        if tokio::time::timeout(bound, all_ended(&mut self.lanes))
+        if tokio::time::timeout(bound, all_ended(&mut self.supervisor))
             .await
             .is_ok()
         {
@@ -127,7 +119,7 @@ impl Dispatcher {
             "attempts are still under way after the bound and are cut off"
         );
         self.phase.send_replace(Phase::Cut);
-        if tokio::time::timeout(WIND_UP, all_ended(&mut self.lanes))
+        if tokio::time::timeout(WIND_UP, all_ended(&mut self.supervisor))
             .await
             .is_err()
         {
@@ -136,8 +128,47 @@ impl Dispatcher {
     }
 }
 
-/// Says once which targets have deliveries waiting but are not in the plan: nobody claims those.
-async fn report_strays(shared: Arc<Shared>) {
+/// Sees to it that each target of the plan in force has a lane. A lane whose target is gone ends by itself, once
+/// its attempts have.
+async fn supervise(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+    let mut plans = shared.plan.watch();
+    let mut lanes = JoinSet::new();
+    let mut running: HashMap<Id, TargetName> = HashMap::new();
+    loop {
+        let plan = Arc::clone(&plans.borrow_and_update());
+        for name in plan.targets.keys() {
+            if !running.values().any(|known| known == name) {
+                let lane = Lane::new(Arc::clone(&shared), name.clone(), phase.clone());
+                running.insert(lanes.spawn(lane.run()).id(), name.clone());
+            }
+        }
+        let told = report_strays(&shared, &plan);
+        tokio::select! {
+            () = attempt::reached(&mut phase, Phase::Stopping) => break,
+            _ = changed_after(told, &mut plans) => {}
+            Some(ended) = lanes.join_next_with_id() => match ended {
+                Ok((id, ())) => {
+                    running.remove(&id);
+                }
+                // It is not started again: whatever broke it would break it again.
+                Err(error) => tracing::error!(%error, "the lane of a target broke down"),
+            },
+        }
+    }
+    all_ended(&mut lanes).await;
+}
+
+/// Does something else first.
+async fn changed_after(
+    first: impl Future<Output = ()>,
+    plans: &mut watch::Receiver<Arc<Plan>>,
+) -> Result<(), watch::error::RecvError> {
+    first.await;
+    plans.changed().await
+}
+
+/// Says which targets have deliveries waiting but are not in the plan: nobody claims those.
+async fn report_strays(shared: &Shared, plan: &Plan) {
     let Ok(depths) = shared.store.depths().await else {
         return;
     };
@@ -145,7 +176,7 @@ async fn report_strays(shared: Arc<Shared>) {
         target, pending, ..
     } in depths
     {
-        if pending > 0 && !shared.plan.get().targets.contains_key(&target) {
+        if pending > 0 && !plan.targets.contains_key(&target) {
             tracing::warn!(
                 target_name = %target, pending,
                 "deliveries wait for a target that is not in the configuration"
@@ -154,13 +185,15 @@ async fn report_strays(shared: Arc<Shared>) {
     }
 }
 
-async fn all_ended(lanes: &mut JoinSet<()>) {
-    while let Some(ended) = lanes.join_next().await {
+async fn all_ended(tasks: &mut JoinSet<()>) {
+    while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
             tracing::error!(%error, "the lane of a target broke down");
         }
     }
 }
 
+#[cfg(test)]
+mod reloading;
 #[cfg(test)]
 mod tests;

@@ -46,11 +46,11 @@ pub(super) struct Unsendable {
 /// The body of the next attempt of a claimed delivery.
 pub(super) async fn payload(
     shared: &Arc<Shared>,
+    plan: &Arc<Plan>,
+    route: &Arc<Route>,
     target: &TargetName,
     claimed: &Claimed,
 ) -> Result<Payload, Unsendable> {
-    let plan = shared.plan.get();
-    let route = plan.router.get(&claimed.delivery.route);
     if let Some(frozen) = &claimed.frozen {
         return Ok(Payload {
             body: frozen.clone(),
@@ -58,22 +58,13 @@ pub(super) async fn payload(
             freeze: false,
         });
     }
-    let Some(route) = route else {
-        return Err(Unsendable {
-            reason: DeadReason::RouteGone,
-            detail: format!(
-                "there is no route `{}` in the configuration any more",
-                claimed.delivery.route
-            ),
-        });
-    };
     // Without a kept body, earlier attempts can only have sent the event's own bytes; so does this one,
     // even if the route has a template by now.
     let template = match &route.template {
         Some(template) if claimed.delivery.attempts == 0 => template,
         _ => return Ok(unchanged(&claimed.event).await),
     };
-    let rendered = rendered(shared, &plan, route, template, target, &claimed.event).await?;
+    let rendered = rendered(shared, plan, route, template, target, &claimed.event).await?;
     if !rendered.repairs.is_empty() {
         shared.metrics.template_repaired(route.name.as_str());
         shared.mended.report(&route.name, &rendered.repairs);

@@ -16,7 +16,8 @@ use super::attempt::{self, Attempter};
 use super::client::Client;
 use super::{Phase, Shared};
 use crate::clock;
-use crate::plan::Target;
+use crate::id::TargetName;
+use crate::plan::Plan;
 use crate::store::{Claimed, Claims, Lease};
 
 /// The longest wait for a delivery to fall due; bounds what a step of the machine's clock can do.
@@ -39,7 +40,10 @@ const CUT_GRACE: Duration = Duration::from_secs(2);
 
 /// The lane of one target.
 pub(super) struct Lane {
-    attempter: Arc<Attempter>,
+    shared: Arc<Shared>,
+    name: TargetName,
+    /// What makes attempts by the plan in force; `None` while that has no such target.
+    attempter: Option<Arc<Attempter>>,
     phase: watch::Receiver<Phase>,
     running: JoinSet<()>,
     leases: HashMap<Id, Lease>,
@@ -47,7 +51,7 @@ pub(super) struct Lane {
     pause: Duration,
 }
 
-/// What ends the wait after a claim, besides a finished attempt and the end.
+/// What ends the wait after a claim, besides a finished attempt, another plan and the end.
 struct Wake {
     /// This time.
     at: Option<Instant>,
@@ -55,19 +59,23 @@ struct Wake {
     arrival: bool,
 }
 
+impl Wake {
+    const NEVER: Self = Self {
+        at: None,
+        arrival: false,
+    };
+}
+
 impl Lane {
     pub(super) fn new(
         shared: Arc<Shared>,
-        target: Arc<Target>,
-        client: Client,
+        name: TargetName,
         phase: watch::Receiver<Phase>,
     ) -> Self {
         Self {
-            attempter: Arc::new(Attempter {
-                shared,
-                target,
-                client,
-            }),
+            shared,
+            name,
+            attempter: None,
             phase,
             running: JoinSet::new(),
             leases: HashMap::new(),
@@ -75,11 +83,19 @@ impl Lane {
         }
     }
 
-    /// Runs until the end is asked for.
+    /// Runs until the end is asked for, or the target is gone from the plan and its attempts have ended.
     pub(super) async fn run(mut self) {
-        let attempter = Arc::clone(&self.attempter);
-        let arrivals = attempter.shared.store.arrivals(&attempter.target.name);
+        let arrivals = self.shared.store.arrivals(&self.name);
+        let mut plans = self.shared.plan.watch();
+        plans.mark_changed();
         while *self.phase.borrow_and_update() == Phase::Running {
+            if plans.has_changed().unwrap_or(false) {
+                let plan = Arc::clone(&plans.borrow_and_update());
+                self.adopt(&plan);
+            }
+            if self.attempter.is_none() && self.running.is_empty() {
+                return;
+            }
             let mut arrived = pin!(arrivals.notified());
             arrived.as_mut().enable();
             let wake = self.fill().await;
@@ -87,6 +103,10 @@ impl Lane {
                 () = arrived, if wake.arrival => {}
                 () = until(wake.at), if wake.at.is_some() => {}
                 Some(ended) = self.running.join_next_with_id() => self.reap(ended),
+                changed = plans.changed() => match changed {
+                    Ok(()) => plans.mark_changed(),
+                    Err(_) => break,
+                },
                 changed = self.phase.changed() => if changed.is_err() { break },
             }
             while let Some(ended) = self.running.try_join_next_with_id() {
@@ -96,15 +116,42 @@ impl Lane {
         self.wind_up().await;
     }
 
+    /// Makes the next attempts by this plan; those under way go on as they began. Connections are kept unless
+    /// how they are made has changed. What waited for a route that is back is let go on.
+    fn adopt(&mut self, plan: &Plan) {
+        let Some(target) = plan.targets.get(&self.name) else {
+            self.attempter = None;
+            return;
+        };
+        let kept = self.attempter.as_ref().map(|old| &old.client);
+        let client = match kept {
+            Some(client) if client.suits(target) => Arc::clone(client),
+            _ => Arc::new(Client::new(target)),
+        };
+        self.attempter = Some(Arc::new(Attempter {
+            shared: Arc::clone(&self.shared),
+            target: Arc::clone(target),
+            client,
+        }));
+        let routes = plan.router.routes().iter().map(|route| route.name.clone());
+        let (shared, name, routes) = (
+            Arc::clone(&self.shared),
+            self.name.clone(),
+            routes.collect(),
+        );
+        // It may have many to go through, and none of the others wait for that.
+        tokio::spawn(async move { attempt::resume(&shared, &name, &routes).await });
+    }
+
     /// Claims as much as there are free slots and starts it.
     async fn fill(&mut self) -> Wake {
-        let Attempter { shared, target, .. } = &*self.attempter;
+        let Some(attempter) = self.attempter.clone() else {
+            return Wake::NEVER;
+        };
+        let Attempter { shared, target, .. } = &*attempter;
         let free = target.concurrency.max(1).saturating_sub(self.running.len());
         if free == 0 {
-            return Wake {
-                at: None,
-                arrival: false,
-            };
+            return Wake::NEVER;
         }
         let Claims { taken, next_due } = match shared.store.claim(&target.name, free).await {
             Ok(claims) => claims,
@@ -125,7 +172,7 @@ impl Lane {
             Instant::now() + wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
         });
         for claimed in taken {
-            self.start(claimed);
+            self.start(&attempter, claimed);
         }
         Wake {
             at: due.filter(|_| !full),
@@ -133,9 +180,9 @@ impl Lane {
         }
     }
 
-    fn start(&mut self, claimed: Claimed) {
+    fn start(&mut self, attempter: &Arc<Attempter>, claimed: Claimed) {
         let lease = claimed.lease;
-        let attempter = Arc::clone(&self.attempter);
+        let attempter = Arc::clone(attempter);
         let phase = self.phase.clone();
         let task = self
             .running
@@ -156,17 +203,17 @@ impl Lane {
             return;
         };
         tracing::error!(
-            target_name = %self.attempter.target.name, delivery = %lease.delivery, %error,
+            target_name = %self.name, delivery = %lease.delivery, %error,
             "an attempt broke down; it will be made again"
         );
-        let attempter = Arc::clone(&self.attempter);
+        let shared = Arc::clone(&self.shared);
         let mut phase = self.phase.clone();
         let task = self.running.spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep(BROKEN_PAUSE) => {}
                 () = attempt::reached(&mut phase, Phase::Stopping) => {}
             }
-            attempter.release(lease).await;
+            attempt::release(&shared, lease).await;
         });
         self.leases.insert(task.id(), lease);
     }
@@ -186,7 +233,7 @@ impl Lane {
         }
         self.running.shutdown().await;
         for (_, lease) in self.leases.drain() {
-            self.attempter.release(lease).await;
+            attempt::release(&self.shared, lease).await;
         }
     }
 

@@ -136,9 +136,6 @@ async fn a_frozen_body_is_sent_again_as_json() {
     let store = MemoryStore::new();
     let (_, ids) = store.add(b"not json", &["erp"]);
     store.freeze(ids[0], br#"{"kept":true}"#);
-    store.change(ids[0], |delivery| {
-        delivery.route = "gone".parse().unwrap();
-    });
     let (_dispatcher, _) = start(&store, vec![target("erp", peer.address)]);
     wait_until("the delivery", || store.count(StateKind::Delivered) == 1).await;
     assert_eq!(peer.seen()[0].body, br#"{"kept":true}"#);
@@ -147,21 +144,6 @@ async fn a_frozen_body_is_sent_again_as_json() {
             .head
             .contains("\r\ncontent-type: application/json\r\n")
     );
-}
-
-#[tokio::test]
-async fn without_route_and_frozen_body_a_delivery_is_dead() {
-    let peer = Peer::start(|_| status(200)).await;
-    let store = MemoryStore::new();
-    let (_, ids) = store.add(BODY, &["erp"]);
-    store.change(ids[0], |delivery| {
-        delivery.route = "gone".parse().unwrap();
-    });
-    let (_dispatcher, _) = start(&store, vec![target("erp", peer.address)]);
-    wait_until("its death", || store.count(StateKind::Dead) == 1).await;
-    let reason = DeadReason::RouteGone;
-    assert!(matches!(store.state(ids[0]), State::Dead { reason: r, .. } if r == reason));
-    assert!(peer.seen().is_empty());
 }
 
 #[tokio::test]

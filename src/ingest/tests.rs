@@ -1,7 +1,7 @@
 //! Over real sockets, against a door without sources: what is refused before a source is looked at. The
 //! rest of the table of answers is in `tests/it/answers.rs`.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -14,11 +14,11 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::delivery::{Attempt, Delivery};
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
 use crate::plan::{AdminPlan, Router, StorePlan, Unmatched};
 use crate::store::{
-    Admission, Admitted, Claims, DeadGroup, DeliveryFilter, Depth, EventRow, Health, Lease,
-    Settled, Settlement, Store, StoreError,
+    Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
+    Health, Lease, Settled, Settlement, Store, StoreError,
 };
 use crate::template::RenderLimits;
 
@@ -44,6 +44,12 @@ impl Store for Closed {
         closed()
     }
     async fn release(&self, _: Lease) -> Result<Settled, StoreError> {
+        closed()
+    }
+    async fn hold(&self, _: Lease) -> Result<Settled, StoreError> {
+        closed()
+    }
+    async fn resume(&self, _: &TargetName, _: &BTreeSet<RouteName>) -> Result<u64, StoreError> {
         closed()
     }
     async fn revive(&self, _: DeliveryId) -> Result<Delivery, StoreError> {
@@ -79,6 +85,12 @@ impl Store for Closed {
         closed()
     }
     async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
+        closed()
+    }
+    async fn audit(&self, _: AuditNote) -> Result<AuditEntry, StoreError> {
+        closed()
+    }
+    async fn audits(&self, _: Option<AuditId>, _: usize) -> Result<Vec<AuditEntry>, StoreError> {
         closed()
     }
     fn health(&self) -> Health {

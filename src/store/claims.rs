@@ -12,7 +12,7 @@ use super::index::rows::Place;
 use super::journal::JournalError;
 use super::local::Inner;
 use super::overlay::Overlay;
-use super::record::{self, Content};
+use super::record::{self, Content, HELD};
 use super::{Claimed, Claims, Lease, Settled, StoreError};
 use crate::delivery::Delivery;
 use crate::event::Event;
@@ -254,13 +254,14 @@ fn take(state: &mut Overlay, id: DeliveryId) -> Option<Pick> {
     Some(pick)
 }
 
-/// When the next delivery of a target is due, as far as is known.
+/// When the next delivery of a target is due, as far as is known; what is held is not.
 fn earliest(state: &mut Overlay, target: &TargetName) -> Option<i64> {
     let lane = state.lane(target);
     let ready = lane.ready.first().map(|key| key.0);
     let next = lane.next.map(|key| key.0);
-    match (ready, next) {
+    let first = match (ready, next) {
         (Some(ready), Some(next)) => Some(ready.min(next)),
         (ready, next) => ready.or(next),
-    }
+    };
+    first.filter(|due| *due < HELD)
 }

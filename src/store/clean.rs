@@ -3,7 +3,7 @@
 //! Promise: at no moment would a rebuild of the index give other answers. An event past retention with all its deliveries
 //! done is let go; of any other, what remains is carried (see `record::Carried`), and that is synced and folded before
 //! the old file goes. Dead letters end only by `dead_retention`, as if an operator had discarded them.
-//! While a segment is cleaned, what is done in it stays done.
+//! Entries of the audit log are let go past retention and written anew before. While a segment is cleaned, what is done in it stays done.
 //!
 //! A segment is cleaned when all its events are past retention and at most half of the deliveries in such segments are
 //! open, so that writing anew gains at least as much as it costs; or, when the journal takes most
@@ -23,7 +23,9 @@ use super::journal::JournalError;
 use super::local::Inner;
 use super::moves::Wanted;
 use super::overlay::Phase;
-use super::record::{self, Carried, CarriedDelivery, Content, Raw, StoredKey, StoredState};
+use super::record::{
+    self, Carried, CarriedDelivery, Content, Operator, Raw, StoredKey, StoredState,
+};
 use crate::delivery::Delivery;
 use crate::id::{DeliveryId, EventId};
 
@@ -188,7 +190,7 @@ fn is_worth(
     let gate = inner.gate();
     let index = gate.index()?;
     let row = index.segment(oldest)?;
-    if row.events == 0 {
+    if row.events == 0 && row.audit_bytes <= bytes / 2 {
         return Ok(true);
     }
     if row.newest <= past_before {
@@ -219,7 +221,7 @@ fn is_mostly_done(row: &SegmentRow) -> bool {
 
 /// Bytes that carrying the segment would write, roughly.
 fn carried_bytes(inner: &Inner, segment: u64, past_before: i64) -> Result<u64, StoreError> {
-    let mut bytes: u64 = 0;
+    let mut bytes = inner.gate().index()?.segment(segment)?.audit_bytes;
     let mut after = None;
     loop {
         let gate = inner.gate();
@@ -250,7 +252,7 @@ fn carried_bytes(inner: &Inner, segment: u64, past_before: i64) -> Result<u64, S
 fn empty(inner: &Arc<Inner>, segment: u64) -> Result<bool, StoreError> {
     for _ in 0..ROUNDS {
         let mut busy = false;
-        let mut carried = false;
+        let mut carried = carry_audits(inner, segment)?;
         let mut after = None;
         loop {
             let events = inner.gate().index()?.placed(segment, after, CHUNK)?;
@@ -283,6 +285,33 @@ fn empty(inner: &Arc<Inner>, segment: u64) -> Result<bool, StoreError> {
         inner.state().usable()?;
     }
     Ok(false)
+}
+
+/// Writes anew the audit entries of a segment that are younger than retention; whether there were any.
+fn carry_audits(inner: &Arc<Inner>, segment: u64) -> Result<bool, StoreError> {
+    let past_before = inner
+        .now()
+        .saturating_sub(record::span(inner.options.retention));
+    let mut carried = false;
+    let mut after = None;
+    loop {
+        let audits = inner.gate().index()?.audited(segment, after, CHUNK)?;
+        let Some(last) = audits.last() else {
+            return Ok(carried);
+        };
+        after = Some(last.audit.id());
+        let (ended, ends) = mpsc::channel();
+        for row in audits {
+            if row.audit.at > past_before {
+                carried = true;
+                append(inner, Content::Operator(Operator::Audit(row.audit)), &ended);
+            }
+        }
+        drop(ended);
+        for end in ends {
+            end?;
+        }
+    }
 }
 
 /// What becomes of an event in a segment that is cleaned.
@@ -342,7 +371,8 @@ fn carry(
         return Ok(Carry::LetGo);
     }
     let rows = rows.into_iter().filter(|(_, row)| needed(row)).collect();
-    append(inner, remains(inner, &event, rows, key)?, ended);
+    let remains = remains(inner, &event, rows, key)?;
+    append(inner, Content::Carried(remains), ended);
     Ok(Carry::Begun)
 }
 
@@ -378,21 +408,18 @@ fn remains(
     })
 }
 
-fn append(inner: &Arc<Inner>, carried: Carried, ended: &mpsc::Sender<Result<(), JournalError>>) {
+fn append(inner: &Arc<Inner>, content: Content, ended: &mpsc::Sender<Result<(), JournalError>>) {
     let nowhere = Place {
         segment: 0,
         offset: 0,
     };
-    let content = Content::Carried(carried);
     let mut what = What::new(&content, nowhere);
     let ended = ended.clone();
     let done = Arc::clone(inner);
     inner.append(content, true, move |result| {
         let result = result.map(|appended| {
             let at = Place::from(appended.position);
-            if let What::Carried(placed) = &mut what {
-                placed.place(at);
-            }
+            what.place(at);
             done.space.written(0, appended.bytes);
             done.state().queue(Change {
                 at,
@@ -430,15 +457,19 @@ fn remove(inner: &Inner, segment: u64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Takes some rows of events out of the index whose record stood in a segment that is gone; whether there may
+/// Takes some rows of events and audit entries out of the index whose record stood in a segment that is gone; whether there may
 /// be more.
 pub(super) fn purge_some(index: &Index, segment: u64) -> Result<bool, IndexError> {
     let events = index.placed(segment, None, CHUNK)?;
-    if events.is_empty() {
+    let audits = index.audited(segment, None, CHUNK)?;
+    if events.is_empty() && audits.is_empty() {
         index.write(|stage| stage.remove_segment(segment))?;
         return Ok(false);
     }
     index.write(|stage| {
+        for row in &audits {
+            stage.remove_audit(row.audit.id())?;
+        }
         for id in &events {
             stage.remove_event(*id)?;
         }

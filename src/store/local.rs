@@ -13,6 +13,7 @@
 //! Single look-ups in the index are plain calls: they are served from sled's cache or one read of some KB.
 //! Whatever reads the journal or walks the index runs on tokio's blocking threads.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
@@ -31,13 +32,13 @@ use super::lock::{LockError, StoreLock};
 use super::overlay::{Bounds, Overlay, Phase};
 use super::space::Space;
 use super::{
-    Admission, Admitted, Claims, DeadGroup, DeliveryFilter, Depth, EventRow, Health, Lease,
-    Settled, Settlement, Store, StoreError, clean, fold,
+    Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
+    Health, Lease, Settled, Settlement, Store, StoreError, clean, fold,
 };
 use crate::clock::Clock;
 use crate::delivery::{Attempt, Delivery};
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
 use crate::metrics::Metrics;
 use crate::plan::StorePlan;
 
@@ -442,6 +443,18 @@ impl Store for LocalStore {
         Ok(self.inner.release(lease))
     }
 
+    async fn hold(&self, lease: Lease) -> Result<Settled, StoreError> {
+        self.inner.hold(lease)
+    }
+
+    async fn resume(
+        &self,
+        target: &TargetName,
+        routes: &BTreeSet<RouteName>,
+    ) -> Result<u64, StoreError> {
+        self.inner.resume(target, routes).await
+    }
+
     async fn revive(&self, delivery: DeliveryId) -> Result<Delivery, StoreError> {
         self.inner.revive(delivery).await
     }
@@ -489,6 +502,18 @@ impl Store for LocalStore {
 
     async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
         self.inner.dead_groups()
+    }
+
+    async fn audit(&self, note: AuditNote) -> Result<AuditEntry, StoreError> {
+        self.inner.audit(note).await
+    }
+
+    async fn audits(
+        &self,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        self.inner.audits(before, limit).await
     }
 
     fn health(&self) -> Health {

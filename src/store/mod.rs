@@ -5,11 +5,13 @@
 //! promises nothing that only one process can keep.
 
 mod admit;
+mod audit;
 mod claims;
 mod clean;
 #[cfg(test)]
 mod contract;
 mod fold;
+mod held;
 mod index;
 pub mod journal;
 pub mod local;
@@ -26,6 +28,7 @@ mod tests;
 
 pub use local::{LocalStore, OpenError, StoreOptions};
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +39,7 @@ use tokio::sync::Notify;
 
 use crate::delivery::{Attempt, Delivery, Next, StateKind};
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
 
 /// An event with its deliveries, to be stored in one step.
 #[derive(Debug, Clone)]
@@ -207,6 +210,33 @@ pub struct DeadGroup {
     pub count: u64,
 }
 
+/// What somebody did to the daemon, as the audit log takes it. Longer texts are cut: the detail to 1 KiB,
+/// the others to 256 bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditNote {
+    /// Who did it.
+    pub actor: String,
+    /// What was done, e.g. `reload`.
+    pub action: String,
+    /// To what, e.g. an id or a name.
+    pub subject: String,
+    /// Whether it was done; else it was tried and refused.
+    pub ok: bool,
+    /// More of it, in words.
+    pub detail: String,
+}
+
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditEntry {
+    /// Its id.
+    pub id: AuditId,
+    /// When it was made, by the store's clock.
+    pub at: Timestamp,
+    /// What it says.
+    pub note: AuditNote,
+}
+
 /// Whether the store can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Health {
@@ -237,8 +267,21 @@ pub trait Store: Send + Sync + 'static {
     /// Gives a claimed delivery back untried; it is due as before.
     async fn release(&self, lease: Lease) -> Result<Settled, StoreError>;
 
+    /// Gives a claimed delivery back to wait, pending but not due at any time ([`Delivery::is_held`]), because
+    /// its route is gone from the configuration. Counts no attempt; does not wait for the disk.
+    async fn hold(&self, lease: Lease) -> Result<Settled, StoreError>;
+
+    /// Makes the held deliveries of `target` whose route is in `routes` due now, with the attempts, start and
+    /// frozen body that they have; gives how many. On disk when it returns. One that is held meanwhile may
+    /// be missed: call it once nobody holds by the older configuration any more.
+    async fn resume(
+        &self,
+        target: &TargetName,
+        routes: &BTreeSet<RouteName>,
+    ) -> Result<u64, StoreError>;
+
     /// Makes a dead, delivered or discarded delivery pending again, due now, with a fresh retry budget,
-    /// same id and same frozen body; a pending one becomes due now. On disk when it returns.
+    /// same id and same frozen body; a pending one (a held one, too) becomes due now. On disk when it returns.
     /// The frozen body of a delivered one may be gone; it is rendered anew then.
     async fn revive(&self, delivery: DeliveryId) -> Result<Delivery, StoreError>;
 
@@ -277,6 +320,16 @@ pub trait Store: Send + Sync + 'static {
 
     /// Dead letters, grouped.
     async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError>;
+
+    /// Adds an entry to the audit log. On disk when it returns. Kept as long as events that are done.
+    async fn audit(&self, note: AuditNote) -> Result<AuditEntry, StoreError>;
+
+    /// Entries of the audit log, newest first, older than `before`, at most `limit`.
+    async fn audits(
+        &self,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError>;
 
     /// Whether it takes events now.
     fn health(&self) -> Health;

@@ -1,4 +1,5 @@
-//! What changes a delivery after its admission: settlements, and an operator's revive and discard.
+//! What changes a delivery after its admission: settlements, and an operator's revive and discard. (Holding and
+//! resuming are in `held`.)
 //!
 //! A settlement counts in memory at once and is on disk soon after. If the journal refuses its record, the
 //! outcome stands in memory, the record is written again when the journal takes it (the fold thread sees to that),
@@ -28,6 +29,8 @@ type Changed = Result<Delivery, StoreError>;
 pub(super) enum Wanted {
     Revive,
     Discard,
+    /// Only what is held.
+    Resume,
 }
 
 impl Inner {
@@ -50,7 +53,9 @@ impl Inner {
             };
             let next = match settlement.next {
                 Next::Done => StoredState::Delivered(now),
-                Next::RetryAt(due) => StoredState::Pending(record::millis(due)),
+                Next::RetryAt(due) => {
+                    StoredState::Pending(record::millis(due).min(record::HELD - 1))
+                }
                 Next::Bury(reason) => StoredState::Dead(now, record::reason_code(reason)),
             };
             let moved = Moved {
@@ -142,7 +147,7 @@ impl Inner {
         };
         for (id, revision) in refused {
             let _order = self.order();
-            let again = {
+            let (again, moved) = {
                 let mut state = self.state();
                 let Some(entry) = state.entries.get_mut(&id) else {
                     continue;
@@ -156,10 +161,12 @@ impl Inner {
                     entry.fresh.retain(|(fresh, _)| *fresh != revision);
                     continue;
                 }
-                attempted(entry, current(entry, id))
+                (attempted(entry, current(entry, id)), current(entry, id))
             };
-            if let Some(again) = again {
-                self.append_attempted(again);
+            match again {
+                Some(again) => self.append_attempted(again),
+                // no attempt has made it what it is: it is held
+                None => self.append_held(moved),
             }
         }
     }
@@ -211,7 +218,7 @@ impl Inner {
         };
         let (answer, receiver) = oneshot::channel();
         let content = match wanted {
-            Wanted::Revive => Content::Revived(moved.clone()),
+            Wanted::Revive | Wanted::Resume => Content::Revived(moved.clone()),
             Wanted::Discard => Content::Discarded(moved.clone()),
         };
         let inner = Arc::clone(self);
@@ -312,10 +319,16 @@ fn decide(
             moved.started_at = now;
         }
         (Wanted::Discard, open) if open.is_open() => moved.state = StoredState::Discarded(now),
-        (Wanted::Discard, state) => {
+        (Wanted::Resume, StoredState::Pending(record::HELD)) => {
+            moved.state = StoredState::Pending(now);
+        }
+        (Wanted::Discard | Wanted::Resume, state) => {
             return Err(StoreError::WrongState {
                 state: State::from(state).kind().as_str(),
-                wanted: "discarded",
+                wanted: match wanted {
+                    Wanted::Resume => "resumed",
+                    _ => "discarded",
+                },
             });
         }
     }
@@ -323,7 +336,7 @@ fn decide(
 }
 
 /// A delivery as it stands in memory.
-fn current(entry: &Known, id: DeliveryId) -> Moved {
+pub(super) fn current(entry: &Known, id: DeliveryId) -> Moved {
     Moved {
         delivery: *id.as_bytes(),
         revision: entry.row.revision,

@@ -18,10 +18,10 @@ use super::StoreError;
 use super::index::DueKey;
 use super::index::change::{Change, Placed, What};
 use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place, TargetRow};
-use super::record::{Moved, StoredState};
+use super::record::{HELD, Moved, StoredAudit, StoredState};
 use crate::delivery::Attempt;
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, TargetName};
 
 /// A parsed body takes a multiple of its bytes; so many times they count as memory.
 const PARSED_FACTOR: usize = 4;
@@ -151,6 +151,8 @@ pub struct Overlay {
     pub entries: BTreeMap<DeliveryId, Entry>,
     /// Events that are not folded yet; they name all deliveries.
     pub events: BTreeMap<EventId, IndexedEvent>,
+    /// Audit entries that are not folded yet.
+    pub audits: BTreeMap<AuditId, StoredAudit>,
     /// Dedupe keys that are being written or not folded yet.
     pub keys: HashMap<[u8; 32], KeyEntry>,
     /// Targets.
@@ -187,6 +189,7 @@ impl Overlay {
             phase: Phase::Starting("opening"),
             entries: BTreeMap::new(),
             events: BTreeMap::new(),
+            audits: BTreeMap::new(),
             keys: HashMap::new(),
             lanes: HashMap::new(),
             queue: VecDeque::new(),
@@ -360,6 +363,9 @@ impl Overlay {
                     self.one_folded(DeliveryId::from_bytes(moved.delivery));
                 }
                 What::Carried(placed) => self.repoint(placed, change.at),
+                What::Audited(row) => {
+                    self.audits.remove(&row.audit.id());
+                }
             }
         }
     }
@@ -394,7 +400,8 @@ impl Overlay {
         if !entry.is_settled() {
             return;
         }
-        if entry.row.due().is_some() {
+        // nobody claims what is held, so it takes no room in the window
+        if entry.row.due().is_some_and(|due| due < HELD) {
             let target = entry.row.target.clone();
             let window = self.bounds.window;
             let lane = self.lane(&target);

@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::id::{DeliveryId, EventId, TargetName};
 
 /// Rows that are walked while the gate is held.
-const CHUNK: usize = 500;
+pub(super) const CHUNK: usize = 500;
 
 /// Up to so many pending or dead deliveries of a target are sorted rather than looked for among all.
 const FEW: u64 = 10_000;
@@ -364,13 +364,13 @@ impl Inner {
 }
 
 /// From where the next chunk goes on: the oldest of a full chunk.
-fn rest<I: Copy + Ord, T>(rows: &BTreeMap<I, T>) -> Option<I> {
+pub(super) fn rest<I: Copy + Ord, T>(rows: &BTreeMap<I, T>) -> Option<I> {
     let full = rows.len() >= CHUNK;
     rows.keys().next().copied().filter(|_| full)
 }
 
 /// Ids of a chunk: from `rest` on, below `before`.
-fn range<I>(rest: Option<I>, before: Option<I>) -> (Bound<I>, Bound<I>) {
+pub(super) fn range<I>(rest: Option<I>, before: Option<I>) -> (Bound<I>, Bound<I>) {
     (
         rest.map_or(Bound::Unbounded, Bound::Included),
         before.map_or(Bound::Unbounded, Bound::Excluded),
@@ -388,7 +388,7 @@ fn passes(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
 }
 
 /// Runs what reads the disk on one of tokio's blocking threads.
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     run: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     let joined = tokio::task::spawn_blocking(run).await;

@@ -5,6 +5,8 @@
 //! twice, or one that was overtaken, changes nothing. Times are milliseconds since 1970 (`i64`),
 //! bodies raw bytes. Not here: headers, checksums (see `journal`), what follows from a record (see `index`).
 
+mod operator;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -13,6 +15,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use operator::{Operator, StoredAudit};
+
 use super::journal::{Kind, Record};
 use crate::delivery::{Attempt, DeadReason, Delivery, Failure, Outcome, State};
 use crate::event::EventParts;
@@ -20,6 +24,9 @@ use crate::id::{DeliveryId, EventId, RouteName, SourceName, TargetName};
 
 /// The version of the encoding that is written.
 pub const VERSION: u8 = 1;
+
+/// The due time of what is held back ([`crate::delivery::HELD`]).
+pub const HELD: i64 = 253_402_207_200_000;
 
 /// Why a payload cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +52,8 @@ pub enum Content {
     Discarded(Moved),
     /// An event and what remains of it, written anew.
     Carried(Carried),
+    /// What an operator did.
+    Operator(Operator),
 }
 
 /// An event with its deliveries.
@@ -238,6 +247,7 @@ impl Content {
             Self::Revived(_) => Kind::Revived,
             Self::Discarded(_) => Kind::Discarded,
             Self::Carried(_) => Kind::Carried,
+            Self::Operator(_) => Kind::Operator,
         }
     }
 
@@ -252,6 +262,7 @@ impl Content {
             Self::Attempted(it) => postcard::to_extend(it, to),
             Self::Revived(it) | Self::Discarded(it) => postcard::to_extend(it, to),
             Self::Carried(it) => postcard::to_extend(it, to),
+            Self::Operator(it) => postcard::to_extend(it, to),
         }?)
     }
 
@@ -273,6 +284,7 @@ impl Content {
             Kind::Revived => Self::Revived(postcard::from_bytes(payload)?),
             Kind::Discarded => Self::Discarded(postcard::from_bytes(payload)?),
             Kind::Carried => Self::Carried(postcard::from_bytes(payload)?),
+            Kind::Operator => Self::Operator(postcard::from_bytes(payload)?),
         })
     }
 
@@ -282,7 +294,7 @@ impl Content {
         let bodies = match self {
             Self::Accepted(it) => it.event.body.0.len(),
             Self::Attempted(it) => it.frozen.as_ref().map_or(0, |raw| raw.0.len()),
-            Self::Revived(_) | Self::Discarded(_) => 0,
+            Self::Revived(_) | Self::Discarded(_) | Self::Operator(_) => 0,
             Self::Carried(it) => it.event.body.0.len(),
         };
         bodies.saturating_add(REST)

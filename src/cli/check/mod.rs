@@ -197,17 +197,7 @@ fn finding(finding: &Finding) -> Value {
 
 fn listed(diagnostics: &[Diagnostic], severity: Severity) -> Vec<Value> {
     let of = diagnostics.iter().filter(|one| one.severity == severity);
-    of.map(|one| {
-        json!({
-            "file": one.file,
-            "line": one.line,
-            "column": one.column,
-            "path": one.path,
-            "message": one.message,
-            "help": one.help,
-        })
-    })
-    .collect()
+    of.map(|one| json!(one)).collect()
 }
 
 /// The name of the template that a route uses.

@@ -1,6 +1,6 @@
 //! A store in memory, whose calls fail when told to.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use async_trait::async_trait;
@@ -10,12 +10,12 @@ use tokio::sync::Notify;
 
 use super::event;
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::{Attempt, Delivery, Next, State, StateKind};
+use crate::delivery::{Attempt, Delivery, HELD, Next, State, StateKind};
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
 use crate::store::{
-    Admission, Admitted, Claimed, Claims, DeadGroup, DeliveryFilter, Depth, EventRow, Health,
-    Lease, Novelty, Settled, Settlement, Store, StoreError,
+    Admission, Admitted, AuditEntry, AuditNote, Claimed, Claims, DeadGroup, DeliveryFilter, Depth,
+    EventRow, Health, Lease, Novelty, Settled, Settlement, Store, StoreError,
 };
 
 /// A store in memory.
@@ -34,6 +34,7 @@ struct Inner {
     tokens: u64,
     arrivals: HashMap<TargetName, Arc<Notify>>,
     released: Vec<DeliveryId>,
+    audits: Vec<AuditEntry>,
     claims: usize,
     /// So many calls fail before the next one works.
     failing_claims: usize,
@@ -210,7 +211,7 @@ impl Store for MemoryStore {
         let mut claims = Claims::default();
         for (due, delivery) in waiting {
             if due > now || claims.taken.len() == most {
-                claims.next_due = Some(due);
+                claims.next_due = Some(due).filter(|due| *due < HELD);
                 break;
             }
             inner.tokens += 1;
@@ -266,6 +267,35 @@ impl Store for MemoryStore {
         }
         inner.released.push(lease.delivery);
         Ok(Settled::Recorded)
+    }
+
+    async fn hold(&self, lease: Lease) -> Result<Settled, StoreError> {
+        let mut inner = self.lock();
+        if !inner.out.remove(&lease) {
+            return Ok(Settled::Fenced);
+        }
+        let delivery = inner.deliveries.get_mut(&lease.delivery).unwrap();
+        delivery.state = State::Pending { due: HELD };
+        Ok(Settled::Recorded)
+    }
+
+    async fn resume(
+        &self,
+        target: &TargetName,
+        routes: &BTreeSet<RouteName>,
+    ) -> Result<u64, StoreError> {
+        let due = self.clock.now();
+        let mut inner = self.lock();
+        let mut resumed = 0;
+        for delivery in inner.deliveries.values_mut() {
+            let wanted = delivery.target == *target && routes.contains(&delivery.route);
+            if wanted && delivery.is_held() {
+                delivery.state = State::Pending { due };
+                resumed += 1;
+            }
+        }
+        inner.notify(target).notify_waiters();
+        Ok(resumed)
     }
 
     async fn revive(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
@@ -382,6 +412,27 @@ impl Store for MemoryStore {
 
     async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
         Ok(Vec::new())
+    }
+
+    async fn audit(&self, note: AuditNote) -> Result<AuditEntry, StoreError> {
+        let entry = AuditEntry {
+            id: AuditId::generate(),
+            at: self.clock.now(),
+            note,
+        };
+        self.lock().audits.push(entry.clone());
+        Ok(entry)
+    }
+
+    async fn audits(
+        &self,
+        before: Option<AuditId>,
+        limit: usize,
+    ) -> Result<Vec<AuditEntry>, StoreError> {
+        let inner = self.lock();
+        let older = |it: &&AuditEntry| before.is_none_or(|before| it.id < before);
+        let newest_first = inner.audits.iter().rev().filter(older);
+        Ok(newest_first.take(limit).cloned().collect())
     }
 
     fn health(&self) -> Health {

@@ -3,6 +3,7 @@
 //! All times come from a manual clock. Each case gets a fresh bench and names itself when it fails.
 
 mod cases;
+mod operators;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,16 +175,17 @@ pub async fn everything(store: &dyn Store) -> String {
         let attempts = store.attempts(delivery.id).await.unwrap();
         text += &format!("{delivery:?}\n  {attempts:?}\n");
     }
+    text += &format!("{:?}\n", store.audits(None, usize::MAX).await.unwrap());
     text += &format!("{:?}\n", store.depths().await.unwrap());
     text += &format!("{:?}\n", store.dead_groups().await.unwrap());
     text
 }
 
 macro_rules! cases {
-    ($new:expr, $($case:ident),* $(,)?) => {
+    ($new:expr, $module:ident, $($case:ident),* $(,)?) => {
         $(
             eprintln!("contract: {}", stringify!($case));
-            cases::$case(World::new($new()).await).await;
+            $module::$case(World::new($new()).await).await;
         )*
     };
 }
@@ -192,6 +194,7 @@ macro_rules! cases {
 pub async fn contract(new: impl Fn() -> Box<dyn Bench>) {
     cases!(
         new,
+        cases,
         done_is_done,
         retries_come_when_they_are_due,
         the_frozen_body_is_kept,
@@ -210,5 +213,14 @@ pub async fn contract(new: impl Fn() -> Box<dyn Bench>) {
         arrivals_are_told,
         a_closed_store_takes_nothing,
         a_backlog_is_worked_off_in_order,
+    );
+    cases!(
+        new,
+        operators,
+        audit_entries_are_kept_and_listed_newest_first,
+        long_audit_texts_are_cut_between_characters,
+        what_is_held_waits_until_it_is_resumed,
+        operators_move_what_is_held,
+        many_are_held_and_do_not_stand_in_the_way,
     );
 }

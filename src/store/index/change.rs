@@ -1,8 +1,8 @@
 //! What a record of the journal changes in the index: the record without its bodies, and where it is.
 
 use super::super::journal::Position;
-use super::super::record::{Content, Moved, StoredDelivery, StoredEvent, StoredKey};
-use super::rows::{DeliveryRow, IndexedEvent, KeyRow, Place};
+use super::super::record::{Content, Moved, Operator, StoredDelivery, StoredEvent, StoredKey};
+use super::rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, Place};
 use crate::id::{DeliveryId, EventId};
 
 /// One record, as the index takes it in.
@@ -37,6 +37,8 @@ pub enum What {
     },
     /// An event was written anew; what is not in it any more is gone.
     Carried(Placed),
+    /// An operator did something.
+    Audited(AuditRow),
 }
 
 /// An event and its deliveries as a record places them.
@@ -139,6 +141,19 @@ impl What {
                     .map(|one| (&one.delivery, one.frozen.is_some(), !one.log.is_empty()));
                 Self::Carried(Placed::new(&it.event, deliveries, it.key, at))
             }
+            Content::Operator(Operator::Audit(audit)) => Self::Audited(AuditRow {
+                at,
+                audit: audit.clone(),
+            }),
+        }
+    }
+
+    /// Sets the place of the record, once it is known.
+    pub fn place(&mut self, at: Place) {
+        match self {
+            Self::Accepted { placed, .. } | Self::Carried(placed) => placed.place(at),
+            Self::Audited(row) => row.at = at,
+            Self::Moved { .. } => {}
         }
     }
 
@@ -150,6 +165,9 @@ impl What {
         const EACH: usize = 600;
         match self {
             Self::Moved { .. } => BASE,
+            Self::Audited(row) => {
+                BASE.saturating_add(usize::try_from(row.audit.size()).unwrap_or(BASE))
+            }
             Self::Accepted { placed, .. } | Self::Carried(placed) => {
                 BASE.saturating_add(placed.deliveries.len().saturating_mul(EACH))
             }

@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::id::{DeliveryId, EventId, TargetName};
-use rows::{DeliveryRow, IndexedEvent, KeyRow, MetaRow, SegmentRow, TargetRow};
+use crate::id::{AuditId, DeliveryId, EventId, TargetName};
+use rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, MetaRow, SegmentRow, TargetRow};
 use stage::Stage;
 
 /// How often sled writes out what it holds in memory and makes room in its file, which it does at no other time.
@@ -240,6 +240,32 @@ impl Index {
         Ok(events)
     }
 
+    /// Audit entries whose record stands in the segment, at most `most`, those after `after`.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn audited(
+        &self,
+        segment: u64,
+        after: Option<AuditId>,
+        most: usize,
+    ) -> Result<Vec<AuditRow>, IndexError> {
+        let first = AuditId::from_bytes([0; 16]);
+        let last = AuditId::from_bytes([255; 16]);
+        let start = match after {
+            Some(id) => Bound::Excluded(rows::audited_key(segment, id)),
+            None => Bound::Included(rows::audited_key(segment, first)),
+        };
+        let end = Bound::Included(rows::audited_key(segment, last));
+        let mut audits = Vec::new();
+        for key in self.db.range::<Vec<u8>, _>((start, end)).keys().take(most) {
+            if let Some(id) = rows::last_audit(&key?) {
+                audits.extend(self.get::<AuditRow>(&rows::audit_key(id))?);
+            }
+        }
+        Ok(audits)
+    }
+
     /// The counts of all targets that have any.
     ///
     /// # Errors
@@ -364,6 +390,18 @@ impl Index {
                 let (id, event) = row?;
                 Ok((id, self.whole(id, event)?))
             })
+    }
+
+    /// Audit entries, newest first, older than `before`.
+    pub fn audits(
+        &self,
+        before: Option<AuditId>,
+    ) -> impl Iterator<Item = Result<(AuditId, AuditRow), IndexError>> + use<> {
+        let end = before.map_or(vec![rows::AUDIT + 1], rows::audit_key);
+        self.db
+            .range(vec![rows::AUDIT]..end)
+            .rev()
+            .filter_map(|row| decode(row, rows::last_audit))
     }
 
     /// Dedupe keys that expired by `now`, at most `most`.

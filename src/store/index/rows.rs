@@ -6,12 +6,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::journal::Position;
-use super::super::record::{self, StoredDelivery, StoredEvent, StoredState};
+use super::super::record::{self, StoredAudit, StoredDelivery, StoredEvent, StoredState};
 use crate::delivery::Delivery;
-use crate::id::{DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
 
 /// The version of keys and rows.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Most bytes of a message id or type in a row; longer ones are read from the journal.
 pub const INLINE_TEXT: usize = 400;
@@ -27,6 +27,10 @@ pub const KEPT_ATTEMPTS: usize = 64;
 
 /// The one row that says how far the index is.
 pub const META: &[u8] = b"m";
+/// Audit id -> [`AuditRow`].
+pub const AUDIT: u8 = b'a';
+/// Segment, audit id: audit entries whose record stands in the segment.
+pub const AUDITED: u8 = b'b';
 /// Delivery id -> [`DeliveryRow`].
 pub const DELIVERY: u8 = b'd';
 /// Event id -> [`EventRow`](IndexedEvent).
@@ -233,6 +237,15 @@ pub struct KeyRow {
     pub expires: i64,
 }
 
+/// An entry of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuditRow {
+    /// Where its record is.
+    pub at: Place,
+    /// The entry.
+    pub audit: StoredAudit,
+}
+
 /// What is in a segment of the journal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRow {
@@ -242,7 +255,9 @@ pub struct SegmentRow {
     pub deliveries: u64,
     /// Those of them that are pending or dead.
     pub open: u64,
-    /// When the youngest of the events came in.
+    /// Bytes of its audit entries, roughly.
+    pub audit_bytes: u64,
+    /// When the youngest of events and audit entries came in.
     pub newest: i64,
 }
 
@@ -347,6 +362,18 @@ pub fn event_key(id: EventId) -> Vec<u8> {
     key(EVENT, &[id.as_bytes()])
 }
 
+/// The key of an audit entry.
+#[must_use]
+pub fn audit_key(id: AuditId) -> Vec<u8> {
+    key(AUDIT, &[id.as_bytes()])
+}
+
+/// The key of an audit entry in its segment.
+#[must_use]
+pub fn audited_key(segment: u64, id: AuditId) -> Vec<u8> {
+    key(AUDITED, &[&segment.to_be_bytes(), id.as_bytes()])
+}
+
 /// The key of a row of further deliveries.
 #[must_use]
 pub fn more_key(id: EventId, number: usize) -> Vec<u8> {
@@ -413,6 +440,13 @@ pub fn expiry_parts(key: &[u8]) -> Option<(i64, [u8; 32])> {
 pub fn last_delivery(key: &[u8]) -> Option<DeliveryId> {
     let (_, id) = key.split_last_chunk::<16>()?;
     Some(DeliveryId::from_bytes(*id))
+}
+
+/// The audit entry at the end of a key.
+#[must_use]
+pub fn last_audit(key: &[u8]) -> Option<AuditId> {
+    let (_, id) = key.split_last_chunk::<16>()?;
+    Some(AuditId::from_bytes(*id))
 }
 
 /// The event at the end of a key.
@@ -489,6 +523,16 @@ mod tests {
         (0..200).for_each(|_| delivery.logged(at));
         assert_eq!(delivery.log.len(), KEPT_ATTEMPTS);
         largest.push(postcard::to_stdvec(&delivery).unwrap());
+        let text = || "w".repeat(5000);
+        let note = crate::store::AuditNote {
+            actor: text(),
+            action: text(),
+            subject: text(),
+            ok: true,
+            detail: text(),
+        };
+        let audit = StoredAudit::new(AuditId::generate(), jiff::Timestamp::MAX, &note);
+        largest.push(postcard::to_stdvec(&AuditRow { at, audit }).unwrap());
         for row in largest {
             assert!(row.len() <= 2048, "{} bytes", row.len());
         }

@@ -12,10 +12,11 @@ use sha2::{Digest, Sha256};
 
 use super::change::{Change, Placed, What, moved_row};
 use super::rows::{
-    self, AGE, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, SegmentRow, TargetRow,
+    self, AGE, AuditRow, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, SegmentRow,
+    TargetRow,
 };
 use super::{Index, IndexError};
-use crate::id::{DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, TargetName};
 
 /// Changes that are not written yet, over the rows of an index.
 pub struct Stage<'a> {
@@ -61,6 +62,7 @@ impl<'a> Stage<'a> {
                 }
             }
             What::Carried(placed) => self.carry(placed)?,
+            What::Audited(row) => self.audit(row)?,
         }
         self.meta.sequence = change.sequence;
         self.meta.at = change.at;
@@ -147,6 +149,33 @@ impl<'a> Stage<'a> {
         self.remove(rows::placed_key(event.at.segment, id))?;
         self.count_segment(event.at.segment, |row| {
             row.events = row.events.saturating_sub(1);
+        })
+    }
+
+    /// Puts an audit entry in, or notes where it was written anew.
+    fn audit(&mut self, row: &AuditRow) -> Result<(), IndexError> {
+        let id = row.audit.id();
+        self.remove_audit(id)?;
+        self.count_segment(row.at.segment, |counts| {
+            counts.audit_bytes = counts.audit_bytes.saturating_add(row.audit.size());
+            counts.newest = counts.newest.max(row.audit.at);
+        })?;
+        self.put(rows::audited_key(row.at.segment, id), &())?;
+        self.put(rows::audit_key(id), row)
+    }
+
+    /// Takes out an audit entry.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn remove_audit(&mut self, id: AuditId) -> Result<(), IndexError> {
+        let Some(row) = self.get::<AuditRow>(&rows::audit_key(id))? else {
+            return Ok(());
+        };
+        self.remove(rows::audit_key(id))?;
+        self.remove(rows::audited_key(row.at.segment, id))?;
+        self.count_segment(row.at.segment, |counts| {
+            counts.audit_bytes = counts.audit_bytes.saturating_sub(row.audit.size());
         })
     }
 

@@ -58,16 +58,19 @@ pub enum Kind {
     Discarded = 4,
     /// An event, what remains of its deliveries and its dedupe key, written anew by cleaning.
     Carried = 5,
+    /// What an operator did.
+    Operator = 6,
 }
 
 impl Kind {
     /// Every kind, the highest number last.
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Accepted,
         Self::Attempted,
         Self::Revived,
         Self::Discarded,
         Self::Carried,
+        Self::Operator,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

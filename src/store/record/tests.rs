@@ -104,6 +104,18 @@ fn samples() -> Vec<(&'static str, Content)> {
                 key: Some(key),
             }),
         ),
+        (
+            "operator-audit",
+            Content::Operator(Operator::Audit(StoredAudit {
+                id: [9; 16],
+                at: 1_700_000_000_001,
+                actor: "10.0.0.7".to_owned(),
+                action: "reload".to_owned(),
+                subject: "config".to_owned(),
+                ok: true,
+                detail: "3 routes".to_owned(),
+            })),
+        ),
     ]
 }
 
@@ -162,6 +174,16 @@ fn codes_go_both_ways() {
             "{number}"
         );
     }
+}
+
+#[test]
+fn the_time_of_what_is_held_survives() {
+    use crate::delivery::HELD as TIME;
+    assert_eq!(millis(TIME), HELD);
+    assert_eq!(time(HELD), TIME);
+    assert_eq!(Timestamp::MAX.as_second() * 1000, HELD);
+    let state = State::Pending { due: TIME };
+    assert_eq!(State::from(StoredState::from(&state)), state);
 }
 
 #[test]

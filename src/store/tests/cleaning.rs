@@ -1,10 +1,11 @@
 //! What cleaning lets go, what it keeps, and that a rebuild never tells.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::contract::{admission, everything, keyed, name};
-use super::super::{LocalStore, Novelty, Settlement, Store, StoreError, StoreOptions};
+use super::super::{AuditNote, LocalStore, Novelty, Settlement, Store, StoreError, StoreOptions};
 use super::{clock, open, options};
 use crate::clock::{Clock, ManualClock};
 use crate::delivery::{Attempt, DeadReason, Next, Outcome, State};
@@ -192,6 +193,77 @@ async fn dead_letters_end_by_dead_retention_only() {
     assert!(store.events(None, 99).await.unwrap().is_empty());
     let store = rebuilt(store, &options, &clock).await;
     assert!(store.events(None, 99).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn audit_entries_stay_for_retention_and_no_longer() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, options) = (clock(), options(folder.path()));
+    let mut store = open(&options, &clock).await;
+    let note = |number: usize| AuditNote {
+        actor: "op".to_owned(),
+        action: "reload".to_owned(),
+        subject: number.to_string(),
+        ok: true,
+        detail: "d".repeat(900),
+    };
+    let mut wanted = Vec::new();
+    for number in 0..60 {
+        admit(&store, &clock, &["erp"]).await;
+        settle(&store, &clock, "erp", Next::Done).await;
+        clock.advance(Duration::from_secs(DAY / 4));
+        wanted.insert(0, store.audit(note(number)).await.unwrap());
+    }
+    // the oldest 32 of 60 are past 7 days then, and some segments hold both
+    assert!(store.clean_once().await.unwrap() > 2);
+    for _ in 0..2 {
+        let left = store.audits(None, 99).await.unwrap();
+        assert!((29..50).contains(&left.len()), "{} are left", left.len());
+        assert_eq!(left, wanted[..left.len()]);
+        store = rebuilt(store, &options, &clock).await;
+    }
+    clock.advance(Duration::from_secs(DAY));
+    store.clean_once().await.unwrap();
+    // a journal of nothing but young entries is not written anew for ever
+    let store = rebuilt(store, &options, &clock).await;
+    for number in 100..160 {
+        store.audit(note(number)).await.unwrap();
+    }
+    while store.clean_once().await.unwrap() > 0 {}
+    let left = store.audits(None, 999).await.unwrap();
+    assert!(left.len() >= 60 + 24, "{} are left", left.len());
+    let store = rebuilt(store, &options, &clock).await;
+    assert_eq!(store.audits(None, 999).await.unwrap(), left);
+    clock.advance(Duration::from_secs(8 * DAY));
+    let store = rebuilt(store, &options, &clock).await;
+    while store.clean_once().await.unwrap() > 0 {}
+    assert!(store.audits(None, 999).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_held_is_carried_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, options) = (clock(), options(folder.path()));
+    let store = open(&options, &clock).await;
+    admit(&store, &clock, &["erp"]).await;
+    let id = settle(&store, &clock, "erp", Next::RetryAt(clock.now())).await;
+    let claimed = store.claim(&name("erp"), 1).await.unwrap().taken.remove(0);
+    store.hold(claimed.lease).await.unwrap();
+    for _ in 0..60 {
+        admit(&store, &clock, &["erp"]).await;
+        settle(&store, &clock, "erp", Next::Done).await;
+    }
+    clock.advance(Duration::from_secs(8 * DAY));
+    while store.clean_once().await.unwrap() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let store = rebuilt(store, &options, &clock).await;
+    assert!(store.delivery(id).await.unwrap().is_held());
+    let routes = BTreeSet::from(["orders".parse().unwrap()]);
+    assert_eq!(store.resume(&name("erp"), &routes).await, Ok(1));
+    let claimed = store.claim(&name("erp"), 9).await.unwrap().taken;
+    assert_eq!(claimed[0].frozen.as_deref(), Some(&b"frozen"[..]));
+    assert_eq!(claimed[0].delivery.attempts, 1);
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::super::contract::{admission, everything, keyed, name};
 use super::super::{Claimed, LocalStore, Novelty, Settled, Settlement, Store, StoreError};
 use super::{clock, copy_folder, open, options};
 use crate::clock::{Clock, ManualClock};
-use crate::delivery::{Attempt, DeadReason, Delivery, Next, Outcome, State, StateKind};
+use crate::delivery::{Attempt, DeadReason, Delivery, HELD, Next, Outcome, State, StateKind};
 use crate::id::{DeliveryId, EventId};
 
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -130,6 +130,12 @@ impl Model {
             assert_eq!(released, Settled::Recorded);
             return;
         }
+        if self.rng.u8(0..6) == 0 {
+            let held = store.hold(claimed.lease).await.unwrap();
+            assert_eq!(held, Settled::Recorded);
+            known.delivery.state = State::Pending { due: HELD };
+            return;
+        }
         let next = match self.rng.u8(0..4) {
             0 | 1 => Next::Done,
             2 => Next::RetryAt(now + Duration::from_secs(self.rng.u64(0..90))),
@@ -160,6 +166,23 @@ impl Model {
             Next::RetryAt(due) => State::Pending { due },
             Next::Bury(reason) => State::Dead { at: now, reason },
         };
+    }
+
+    async fn resume(&mut self, store: &LocalStore) {
+        let now = self.now();
+        let target = name(TARGETS[self.rng.usize(0..3)]);
+        let route = if self.rng.bool() { "orders" } else { "other" };
+        let routes = BTreeSet::from([route.parse().unwrap()]);
+        let mut wanted = 0;
+        for known in self.known.values_mut() {
+            let delivery = &mut known.delivery;
+            if delivery.target == target && routes.contains(&delivery.route) && delivery.is_held() {
+                delivery.state = State::Pending { due: now };
+                wanted += 1;
+            }
+        }
+        let resumed = store.resume(&target, &routes).await;
+        assert_eq!(resumed, Ok(wanted), "seed {}", self.seed);
     }
 
     async fn operate(&mut self, store: &LocalStore) {
@@ -318,7 +341,8 @@ async fn play(seed: u64, steps: usize, cleans: bool) {
             0..12 => model.admit(&store).await,
             12..20 => model.claim(&store).await,
             20..30 => model.settle(&store).await,
-            30..34 => model.operate(&store).await,
+            30..33 => model.operate(&store).await,
+            33 => model.resume(&store).await,
             34..37 => clock.advance(Duration::from_millis(model.rng.u64(0..20_000))),
             37 => store.pause_fold(model.rng.bool()),
             38 => model.compare(&store).await,

@@ -1,0 +1,286 @@
+//! Reload: read everything, compile it, run the tests that routes declare, and put the new plan in force in one step;
+//! or keep the old one and say why.
+//!
+//! Promise: there is one way to a new plan, whoever asks for it, and nothing of what is refused takes effect. What stands in the
+//! queue, what was seen, and connections to targets stay. Each plan that came into force is kept for the next start.
+//! Not here: who asks (signals: `cli::run`; the operator: `admin`), what the parts do with a new plan.
+
+mod watch;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::sync::{Mutex, watch as channel};
+
+use crate::clock::Clock;
+use crate::config::{self, Compiled, ConfigErrors, Diagnostic, EnvSecret, Inputs, ProcessEnv};
+use crate::metrics::Metrics;
+use crate::plan::{Current, Plan};
+use crate::store::{AuditNote, Store};
+
+/// Who asked for a reload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trigger {
+    /// SIGHUP.
+    Signal,
+    /// A file that the last load read has changed.
+    Watch,
+    /// Somebody at the operator's door.
+    Operator(String),
+}
+
+impl fmt::Display for Trigger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal => f.write_str("signal"),
+            Self::Watch => f.write_str("watch"),
+            Self::Operator(who) => f.write_str(who),
+        }
+    }
+}
+
+/// Why a configuration does not come into force.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// It does not compile.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+}
+
+/// What a load came to, and what it read on the way.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration, or why it cannot be used.
+    pub outcome: Result<Compiled, Refused>,
+    /// What was read, as far as it got.
+    pub inputs: Inputs,
+}
+
+/// Reads and compiles a configuration. May take a second: proofs are work.
+#[must_use]
+pub fn load(config: &Path) -> Loaded {
+    let (compiled, inputs) = config::load_noted(config, &ProcessEnv);
+    let outcome = compiled.map_err(Refused::Config);
+    Loaded { outcome, inputs }
+}
+
+/// What became of a reload.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// When.
+    pub at: String,
+    /// Who asked for it.
+    pub trigger: String,
+    /// Whether the new configuration is in force; if not, the old one is.
+    pub applied: bool,
+    /// Whether the tests of routes were left out.
+    pub tests_skipped: bool,
+    /// What is wrong with the configuration.
+    pub errors: Vec<Diagnostic>,
+    /// Tests of routes that fail, each with what differs.
+    pub failed_tests: Vec<String>,
+    /// What is worth a look.
+    pub warnings: Vec<Diagnostic>,
+    /// Settings that were changed and come into force at the next start only.
+    pub needs_restart: Vec<String>,
+    /// Secrets from the environment: a process keeps the variables that it was started with.
+    pub env_secrets: Vec<EnvSecret>,
+    /// All of it in words.
+    pub text: String,
+}
+
+/// Replaces the plan in force.
+pub struct Reloader {
+    config: PathBuf,
+    plan: Current,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    /// One reload at a time.
+    one: Mutex<()>,
+    /// What the last load read.
+    inputs: channel::Sender<Arc<Inputs>>,
+}
+
+/// What a reloader works on.
+pub struct Parts {
+    /// The plan in force.
+    pub plan: Current,
+    /// Where it is noted who changed what.
+    pub store: Arc<dyn Store>,
+    /// What times are read from.
+    pub clock: Arc<dyn Clock>,
+    /// Where it is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Reloader {
+    /// A reloader of this file, of which the load at the start read `inputs`. `good` tells whether that load is what
+    /// is in force; otherwise an older configuration is.
+    #[must_use]
+    pub fn new(config: PathBuf, inputs: Inputs, good: bool, parts: Parts) -> Self {
+        let Parts {
+            plan,
+            store,
+            clock,
+            metrics,
+        } = parts;
+        metrics.config_loaded(good, clock.now());
+        Self {
+            config,
+            plan,
+            store,
+            clock,
+            metrics,
+            one: Mutex::default(),
+            inputs: channel::Sender::new(Arc::new(inputs)),
+        }
+    }
+
+    /// Reloads, and says what became of it.
+    pub async fn reload(&self, trigger: Trigger, skip_tests: bool) -> Report {
+        let _one = self.one.lock().await;
+        let now = self.clock.now();
+        let config = self.config.clone();
+        let loaded = tokio::task::spawn_blocking(move || load(&config)).await;
+        let mut report = Report {
+            at: now.to_string(),
+            trigger: trigger.to_string(),
+            applied: false,
+            tests_skipped: skip_tests,
+            errors: Vec::new(),
+            failed_tests: Vec::new(),
+            warnings: Vec::new(),
+            needs_restart: Vec::new(),
+            env_secrets: Vec::new(),
+            text: String::new(),
+        };
+        match loaded {
+            Ok(Loaded { outcome, inputs }) => {
+                self.inputs.send_replace(Arc::new(inputs));
+                match outcome {
+                    Ok(compiled) => self.apply(compiled, &mut report),
+                    Err(refused) => refuse(&refused, &mut report),
+                }
+            }
+            Err(error) => {
+                report.text = format!("loading the configuration broke down: {error}");
+            }
+        }
+        self.metrics.config_loaded(report.applied, now);
+        self.tell(&report);
+        if report.applied {
+            self.keep().await;
+        }
+        self.note(&trigger, &report).await;
+        report
+    }
+
+    /// Keeps what is in force for a start with broken files.
+    pub async fn keep(&self) {
+        let (store, config) = (self.plan.get().store.path.clone(), self.config.clone());
+        let (inputs, now) = (Arc::clone(&self.inputs.borrow()), self.clock.now());
+        let kept = move || config::keep(&store, &config, &inputs, now);
+        match tokio::task::spawn_blocking(kept).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::warn!(%error, cause, "a start with broken files would find no good configuration");
+            }
+            Err(error) => tracing::error!(%error, "keeping the configuration broke down"),
+        }
+    }
+
+    /// Reloads whenever a file changes, until `shutdown` turns true.
+    pub async fn watch(self: Arc<Self>, shutdown: channel::Receiver<bool>) {
+        watch::run(self, shutdown).await;
+    }
+
+    fn apply(&self, compiled: Compiled, report: &mut Report) {
+        let Compiled {
+            mut plan,
+            warnings,
+            env_secrets,
+            ..
+        } = compiled;
+        report.needs_restart = keep_fixed(&self.plan.get(), &mut plan);
+        self.plan.replace(Arc::new(plan));
+        report.applied = true;
+        report.warnings = warnings;
+        report.env_secrets = env_secrets;
+        let mut text = vec!["the new configuration is in force".to_owned()];
+        text.extend(report.warnings.iter().map(ToString::to_string));
+        for setting in &report.needs_restart {
+            text.push(format!("{setting} has changed and needs a restart"));
+        }
+        for EnvSecret { path, variable } in &report.env_secrets {
+            text.push(format!(
+                "{path} stays as it is until a restart, since {variable} is of the environment"
+            ));
+        }
+        report.text = text.join("\n");
+    }
+
+    fn tell(&self, report: &Report) {
+        let (trigger, config) = (&report.trigger, self.config.display());
+        if report.applied {
+            let (needs_restart, skipped) = (report.needs_restart.join(", "), report.tests_skipped);
+            tracing::info!(%config, trigger, needs_restart, tests_skipped = skipped, "the new configuration is in force");
+        } else {
+            tracing::error!(
+                %config, trigger,
+                "the configuration is refused and the old one stays in force:\n{}", report.text
+            );
+        }
+    }
+
+    /// Notes in the store who asked and what came of it.
+    async fn note(&self, trigger: &Trigger, report: &Report) {
+        let action = match report.tests_skipped {
+            true => "reload_skip_tests",
+            false => "reload",
+        };
+        let noted = self.store.audit(AuditNote {
+            actor: trigger.to_string(),
+            action: action.to_owned(),
+            subject: self.config.display().to_string(),
+            ok: report.applied,
+            detail: report.text.clone(),
+        });
+        if let Err(error) = noted.await {
+            tracing::warn!(%error, "a reload could not be noted in the store");
+        }
+    }
+}
+
+fn refuse(refused: &Refused, report: &mut Report) {
+    match refused {
+        Refused::Config(errors) => report.errors = errors.diagnostics().to_vec(),
+    }
+    report.text = refused.to_string();
+}
+
+/// Leaves in the new plan what only a start can change, and names what differs.
+fn keep_fixed(old: &Plan, new: &mut Plan) -> Vec<String> {
+    let mut differs = Vec::new();
+    let mut fixed = |name: &str, same: bool| {
+        if !same {
+            differs.push(name.to_owned());
+        }
+    };
+    fixed("listen", old.listen == new.listen);
+    fixed("admin.listen", old.admin.listen == new.admin.listen);
+    let (a, b) = (&old.store, &new.store);
+    fixed("store.path", a.path == b.path);
+    fixed("store.retention", a.retention == b.retention);
+    fixed("store.dead_retention", a.dead_retention == b.dead_retention);
+    fixed("store.max_bytes", a.max_bytes == b.max_bytes);
+    fixed("store.min_free", a.min_free_bytes == b.min_free_bytes);
+    fixed("store.cache", a.cache_bytes == b.cache_bytes);
+    new.listen = old.listen;
+    new.admin.listen = old.admin.listen;
+    new.store = old.store.clone();
+    differs
+}
