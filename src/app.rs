@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::{Admin, AdminError};
@@ -27,6 +27,7 @@ use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::reload::{self, Reloader};
+use crate::service;
 use crate::store::Store;
 use crate::store::local::{LocalStore, OpenError, StoreOptions};
 
@@ -91,7 +92,8 @@ impl App {
         Admin::check(&plan.admin)?;
         let metrics = Arc::new(Metrics::new());
         // The store comes first: of two daemons on one store, the second is to hear of that.
-        let store = open_store(&plan, Arc::clone(&clock), Arc::clone(&metrics)).await?;
+        let opened = open_store(&plan, Arc::clone(&clock), Arc::clone(&metrics));
+        let store = service::while_starting(opened).await?;
         let (public, operator) = match bind(&plan).await {
             Ok(doors) => doors,
             Err(error) => {
@@ -182,18 +184,44 @@ impl App {
             connections,
             public_stops,
         ));
+        // The doors answer, so we are ready, also while the index is rebuilt: until that is done they say 503 and
+        // `/readyz` says why. A start that waited for it would be ended by its time limit, to begin anew.
+        service::status(&format!(
+            "webhooks at {}, operator at {}",
+            self.public.addr, self.operator.addr
+        ));
+        service::ready();
+        let doors = [public.abort_handle(), operator.abort_handle()];
+        let heartbeat = heartbeat(Arc::clone(&self.store), Arc::clone(&self.draining), doors);
 
         stop.await;
         let drain = self.plan.get().drain;
         tracing::info!(within = ?drain, "stopping");
         self.draining.store(true, Ordering::SeqCst);
+        service::stopping(drain);
         stop_public.send_replace(true);
         tokio::join!(ended("public", public), dispatcher.drain(drain));
         self.store.close().await;
         stop_operator.send_replace(true);
         ended("operator's", operator).await;
+        heartbeat.abort();
         tracing::info!("stopped");
     }
+}
+
+/// Tells the service manager's watchdog that we live. Dead is what a restart mends: a runtime that does not turn
+/// (then this is not run), a door's task or a thread of the store that has ended. What a restart does not mend
+/// is alive, or it would be restarted for ever: a full or failing disk, an index that is being rebuilt or cannot be
+/// opened, targets that are down.
+fn heartbeat(
+    store: Arc<dyn Store>,
+    draining: Arc<AtomicBool>,
+    doors: [AbortHandle; 2],
+) -> JoinHandle<()> {
+    tokio::spawn(service::watchdog(move || {
+        let closing = draining.load(Ordering::SeqCst);
+        store.alive() && (closing || doors.iter().all(|door| !door.is_finished()))
+    }))
 }
 
 /// How many connections the public door may hold out of `wanted`, so that those who open more and more of

@@ -1,8 +1,33 @@
-//! Decimal numbers by their text: compared by value without rounding, at any length, without allocating.
+//! Decimal numbers by their text: compared by value without rounding, at any length, without allocating. And JSON
+//! compared by them.
 //!
 //! An exponent is only ever compared, never expanded. Not here: arithmetic (see `template`).
 
 use std::cmp::Ordering;
+
+use serde_json::Value;
+
+/// Equality of JSON where numbers are equal by value and the order of members does not count.
+#[must_use]
+pub fn equal(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => {
+            match (Decimal::parse(a.as_str()), Decimal::parse(b.as_str())) {
+                (Some(a), Some(b)) => a == b,
+                _ => a == b,
+            }
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
+        }
+        _ => a == b,
+    }
+}
 
 /// A finite decimal number, as the parts of its text. The value is `whole.fraction * 10^exponent`.
 #[derive(Debug, Clone, Copy, Default)]

@@ -201,6 +201,8 @@ pub enum Failure {
     Closed,
     /// What the target sent is not HTTP.
     Protocol,
+    /// The target's address may not be connected to.
+    Egress,
 }
 
 impl Failure {
@@ -214,6 +216,7 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Closed => "closed",
             Self::Protocol => "protocol",
+            Self::Egress => "egress",
         }
     }
 }

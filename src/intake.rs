@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::plan::{Dedupe, DedupeBy, Plan, Route, Source, Unmatched};
 use crate::signature::{self, Inbound, Reply, Verdict, Verified, VerifyError};
 use crate::store::{Admission, DedupeKey, Novelty, Store, StoreError};
+use crate::trace::{self, Parent};
 
 /// What turns requests into events.
 pub struct Intake {
@@ -203,6 +204,9 @@ impl Intake {
             .map(|rule| dedupe_key(rule, &source.name, &verified));
         let (secret, skew) = (verified.key(), verified.skew_seconds());
         let id = EventId::generate();
+        let trace = trace::Context::of(id.as_bytes(), &headers, source.trust_trace).trace();
+        // A trace that is not continued can still be found from here.
+        let linked = Parent::of(&headers).filter(|_| !source.trust_trace);
         let event = Event::from_verified(id, source.name.clone(), verified, headers, now);
 
         let accepted = self.store(plan, Arc::new(event), dedupe, now).await?;
@@ -212,6 +216,8 @@ impl Intake {
             skew_seconds = skew,
             result = accepted.label(),
             event = %id,
+            %trace,
+            linked_trace = linked.map(tracing::field::display),
             "request verified"
         );
         Ok(accepted)

@@ -27,17 +27,21 @@
 //! | 0 | [`decimal`] | numbers compared by their text |
 //! | 0 | [`units`] | durations and sizes as people write them |
 //! | 0 | [`metrics`] | every metric |
+//! | 0 | [`service`] | words to the service manager |
 //! | 0 | [`excerpt`] | an error with its line and a caret |
+//! | 0 | [`trace`] | trace context, read and written |
 //! | 1 | [`signature`] | schemes as data: verify and sign |
 //! | 1 | [`pattern`] | which events a route takes |
 //! | 1 | [`template`] | Liquid in, valid JSON out |
 //! | 1 | [`schema`] | JSON Schemas of what templates print |
 //! | 1 | [`retry`] | when a failed attempt is made again |
+//! | 1 | [`egress`] | which addresses may be connected to |
+//! | 1 | [`redact`] | what of a body is not shown |
 //! | 2 | [`event`] | one verified inbound request |
 //! | 3 | [`delivery`] | one event on its way to one target |
 //! | 3 | [`plan`] | the compiled configuration |
 //! | 4 | [`config`] | from files to a plan, all errors at once |
-//! | 4 | [`trial`] | samples: read, rendered, mutated |
+//! | 4 | [`trial`] | tests of routes: samples rendered, compared, mutated |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
@@ -60,6 +64,7 @@ pub mod config;
 pub mod decimal;
 pub mod delivery;
 pub mod dispatch;
+pub mod egress;
 pub mod event;
 pub mod excerpt;
 pub mod id;
@@ -68,12 +73,15 @@ pub mod intake;
 pub mod metrics;
 pub mod pattern;
 pub mod plan;
+pub mod redact;
 pub mod reload;
 pub mod retry;
 pub mod schema;
 pub mod secret;
+pub mod service;
 pub mod signature;
 pub mod store;
 pub mod template;
+pub mod trace;
 pub mod trial;
 pub mod units;

@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use crate::event::Event;
+use crate::egress::{Bypass, Guard};
+use crate::event::{Event, EventParts};
 use crate::id::{RouteName, SourceName, TargetName};
 use crate::pattern::{Mismatch, Pattern, Subject};
+use crate::redact::{Hiding, Redaction, View};
 use crate::retry::RetryPolicy;
 use crate::schema::Schema;
 use crate::secret::Secret;
@@ -40,6 +42,8 @@ pub struct Plan {
     pub router: Router,
     /// All targets, by name.
     pub targets: BTreeMap<TargetName, Arc<Target>>,
+    /// Which addresses targets may have, and the way to them.
+    pub egress: Arc<EgressPlan>,
     /// Whether events that no route takes are kept.
     pub unmatched: Unmatched,
     /// `vars`: constants that templates can read.
@@ -149,6 +153,10 @@ pub struct Source {
     pub keys: Vec<Key>,
     /// What counts as the same event.
     pub dedupe: Option<Dedupe>,
+    /// Whether the traces of its senders are continued.
+    pub trust_trace: bool,
+    /// What of its bodies is not shown.
+    pub redact: Redaction,
 }
 
 /// What counts as the same event, and for how long.
@@ -188,6 +196,26 @@ pub struct Target {
     pub concurrency: usize,
 }
 
+/// Which addresses targets may have, and the way to them. The default: what is not always refused, and no proxy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressPlan {
+    /// Which addresses may be connected to.
+    pub guard: Guard,
+    /// What connections go through.
+    pub proxy: Option<Proxy>,
+}
+
+/// An outbound proxy, which is asked for a tunnel to the target (CONNECT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Where it is: an http URL of a host and a port.
+    pub url: Uri,
+    /// The credentials for it, sensitive.
+    pub authorization: Option<HeaderValue>,
+    /// Hosts that are connected to directly.
+    pub bypass: Vec<Bypass>,
+}
+
 /// A scheme with the keys that sign by it.
 #[derive(Debug)]
 pub struct Signer {
@@ -223,10 +251,52 @@ pub struct OutputSchema {
     pub at_run_time: bool,
 }
 
+/// A test that a route declares: an event and what its template must make of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteTest {
+    /// The route.
+    pub route: RouteName,
+    /// The file of the event's body.
+    pub event: PathBuf,
+    /// The event's body.
+    pub body: Vec<u8>,
+    /// The headers that it comes with.
+    pub headers: HeaderMap,
+    /// The file of the JSON that must come out.
+    pub expect: PathBuf,
+    /// What stands in it; the error is why it cannot be read, in words.
+    pub expected: Result<Vec<u8>, String>,
+}
+
 /// All routes; every one that matches applies.
 #[derive(Debug, Default)]
 pub struct Router {
     routes: Vec<Arc<Route>>,
+}
+
+impl Plan {
+    /// What may be shown of an event. Of one whose source is not in the plan any more, nothing is: what that source
+    /// had hidden is not known, and taking a source away must not reveal it. Putting it back shows it again.
+    #[must_use]
+    pub fn view(&self, parts: &EventParts) -> View {
+        match self.sources.get(&parts.source) {
+            Some(source) => source.redact.view(&parts.body),
+            None => View::hidden(Hiding::SourceGone),
+        }
+    }
+
+    /// [`Plan::view`] as a function of its own, for what shows many events.
+    pub fn viewer(self: &Arc<Self>) -> impl Fn(&EventParts) -> View + Send + Sync + use<> {
+        let plan = Arc::clone(self);
+        move |parts| plan.view(parts)
+    }
+
+    /// Whether the traces of a source's senders are continued; of a source that is gone they are not.
+    #[must_use]
+    pub fn trusts_trace(&self, source: &SourceName) -> bool {
+        let source = self.sources.get(source);
+        source.is_some_and(|source| source.trust_trace)
+    }
 }
 
 /// Why a route does not take an event.

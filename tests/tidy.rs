@@ -17,12 +17,17 @@ fn root() -> &'static Path {
 }
 
 fn sources(folder: &Path) -> Vec<PathBuf> {
+    with_ending(folder, Some("rs"))
+}
+
+/// The files below a folder; all of them, or those with this ending.
+fn with_ending(folder: &Path, ending: Option<&str>) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            found.extend(sources(&path));
-        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.extend(with_ending(&path, ending));
+        } else if ending.is_none_or(|ending| path.extension().is_some_and(|own| own == ending)) {
             found.push(path);
         }
     }
@@ -144,6 +149,8 @@ fn nothing_names_the_machine_it_was_written_on() {
     files.extend(sources(&root().join("tests")));
     files.push(root().join("README.md"));
     files.push(root().join("config.example.yaml"));
+    files.push(root().join("CHANGELOG.md"));
+    files.extend(with_ending(&root().join("deploy"), None));
     // Put together here, so that this file does not trip over itself.
     let forbidden = [["/ro", "ot/"].concat(), ["/wo", "rk/"].concat()];
     for path in files {

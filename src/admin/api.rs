@@ -17,14 +17,14 @@ use super::Door;
 use super::query::{self, BadQuery};
 use super::routes::Call;
 use super::shapes::{
-    DeliveryShape, DeliveryWithAttempts, ErrorBody, ErrorShape, EventRowShape, EventShape,
-    LiveShape, PageShape, ReadyShape,
+    AuditShape, DeliveryShape, DeliveryWithAttempts, ErrorBody, ErrorShape, EventRowShape,
+    EventShape, LiveShape, PageShape, PurgedShape, ReadyShape,
 };
 use crate::clock;
 use crate::delivery::StateKind;
 use crate::id::TargetName;
 use crate::reload::Trigger;
-use crate::store::{Depth, Health, StoreError};
+use crate::store::{AuditNote, Depth, Health, StoreError};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -87,13 +87,34 @@ pub(super) async fn event(door: Arc<Door>, call: Call) -> Answer {
         .map_err(|_| Refusal::not_found("an event's id is a UUID"))?;
     let store = &door.admin.store;
     let event = store.event(id).await?;
+    let plan = door.admin.plan.get();
+    let view = plan.view(event.parts());
     let mut deliveries = Vec::new();
     for id in store.event_row(id).await?.deliveries {
         let delivery = store.delivery(id).await?;
         let attempts = store.attempts(id).await?;
-        deliveries.push(DeliveryWithAttempts::new(delivery, attempts));
+        deliveries.push(DeliveryWithAttempts::new(
+            delivery,
+            attempts,
+            &view.echoes,
+            &plan,
+        ));
     }
-    Ok(json(StatusCode::OK, &EventShape::new(&event, deliveries)))
+    let shape = EventShape::new(&event, &view, deliveries);
+    Ok(json(StatusCode::OK, &shape))
+}
+
+/// `POST /api/v1/events/{id}/purge`: takes one event's data out of the store; a tombstone stays.
+pub(super) async fn purge(door: Arc<Door>, call: Call) -> Answer {
+    let id = call
+        .id
+        .parse()
+        .map_err(|_| Refusal::not_found("an event's id is a UUID"))?;
+    let purged = door.admin.store.purge(id).await;
+    note(&door, call.actor, "purge", &id, &purged).await?;
+    let purged = purged?;
+    tracing::info!(event = %id, discarded = purged.discarded, "an operator had an event purged");
+    Ok(json(StatusCode::OK, &PurgedShape::new(id, purged)))
 }
 
 /// `GET /api/v1/deliveries?state=&target=&route=&limit=&before=`
@@ -103,7 +124,9 @@ pub(super) async fn deliveries(door: Arc<Door>, call: Call) -> Answer {
     let rows = store
         .deliveries(&filter, page.before, page.limit + 1)
         .await?;
-    let rows = rows.into_iter().map(DeliveryShape::from).collect();
+    let plan = door.admin.plan.get();
+    let shape = |row| DeliveryShape::new(row, &plan);
+    let rows = rows.into_iter().map(shape).collect();
     Ok(page_of(rows, page.limit, |row: &DeliveryShape| row.id))
 }
 
@@ -113,9 +136,45 @@ pub(super) async fn retry(door: Arc<Door>, call: Call) -> Answer {
         .id
         .parse()
         .map_err(|_| Refusal::not_found("a delivery's id is a UUID"))?;
-    let delivery = door.admin.store.revive(id).await?;
+    let revived = door.admin.store.revive(id).await;
+    note(&door, call.actor, "retry", &id, &revived).await?;
+    let delivery = revived?;
     tracing::info!(delivery = %id, target_name = %delivery.target, "an operator had a delivery retried");
-    Ok(json(StatusCode::OK, &DeliveryShape::from(delivery)))
+    let shape = DeliveryShape::new(delivery, &door.admin.plan.get());
+    Ok(json(StatusCode::OK, &shape))
+}
+
+/// Notes in the store who had what done. It is on disk before the operator hears that it was done.
+async fn note<T>(
+    door: &Door,
+    actor: String,
+    action: &str,
+    subject: &impl ToString,
+    done: &Result<T, StoreError>,
+) -> Result<(), StoreError> {
+    let noted = door.admin.store.audit(AuditNote {
+        actor,
+        action: action.to_owned(),
+        subject: subject.to_string(),
+        ok: done.is_ok(),
+        detail: done
+            .as_ref()
+            .err()
+            .map_or(String::new(), ToString::to_string),
+    });
+    match noted.await {
+        // What was refused is answered as such even if that cannot be noted.
+        Err(error) if done.is_ok() => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// `GET /api/v1/audit?limit=&before=`: who changed what.
+pub(super) async fn audit(door: Arc<Door>, call: Call) -> Answer {
+    let page = query::audit(&call.query)?;
+    let rows = door.admin.store.audits(page.before, page.limit + 1).await?;
+    let rows = rows.into_iter().map(AuditShape::from).collect();
+    Ok(page_of(rows, page.limit, |row: &AuditShape| row.id))
 }
 
 /// `POST /api/v1/reload?skip_tests=`: 200 if the configuration is in force, 422 if it was refused; what came of it.
@@ -264,6 +323,7 @@ impl From<StoreError> for Refusal {
             StoreError::WrongState { .. } => {
                 Self::new(StatusCode::CONFLICT, "wrong_state", message)
             }
+            StoreError::Purged => Self::new(StatusCode::GONE, "purged", message),
             StoreError::Unavailable(_) => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
                     .with_header(RETRY_AFTER, ASK_AGAIN)

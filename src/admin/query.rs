@@ -5,7 +5,7 @@
 use std::str::FromStr;
 
 use crate::delivery::StateKind;
-use crate::id::{DeliveryId, EventId};
+use crate::id::{AuditId, DeliveryId, EventId};
 use crate::store::DeliveryFilter;
 
 /// Rows of a page unless the query says otherwise.
@@ -29,6 +29,12 @@ pub(super) struct Page<Id> {
 
 /// `limit` and `before`.
 pub(super) fn events(query: &str) -> Result<Page<EventId>, BadQuery> {
+    let mut fields = Fields::read(query, &["limit", "before"])?;
+    fields.page()
+}
+
+/// `limit` and `before`, of the audit log.
+pub(super) fn audit(query: &str) -> Result<Page<AuditId>, BadQuery> {
     let mut fields = Fields::read(query, &["limit", "before"])?;
     fields.page()
 }

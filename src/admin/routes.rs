@@ -92,7 +92,7 @@ const fn open(endpoint: Endpoint) -> Endpoint {
 }
 
 /// Every endpoint there is.
-static ENDPOINTS: [Endpoint; 8] = [
+static ENDPOINTS: [Endpoint; 10] = [
     open(get("/livez", |door, call| Box::pin(api::livez(door, call)))),
     open(get("/readyz", |door, call| {
         Box::pin(api::readyz(door, call))
@@ -104,11 +104,17 @@ static ENDPOINTS: [Endpoint; 8] = [
     get("/api/v1/events/{id}", |door, call| {
         Box::pin(api::event(door, call))
     }),
+    post("/api/v1/events/{id}/purge", |door, call| {
+        Box::pin(api::purge(door, call))
+    }),
     get("/api/v1/deliveries", |door, call| {
         Box::pin(api::deliveries(door, call))
     }),
     post("/api/v1/deliveries/{id}/retry", |door, call| {
         Box::pin(api::retry(door, call))
+    }),
+    get("/api/v1/audit", |door, call| {
+        Box::pin(api::audit(door, call))
     }),
     post("/api/v1/reload", |door, call| {
         Box::pin(api::reload(door, call))

@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use crate::delivery::{Attempt, DeadReason, Delivery, Failure, Outcome, State, StateKind};
+use crate::delivery::{Attempt, DeadReason, Delivery, Failure, HELD, Outcome, State, StateKind};
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, RouteName, SourceName, TargetName};
-use crate::store::EventRow;
+use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::plan::Plan;
+use crate::redact::{Echoes, Shown, View};
+use crate::store::{AuditEntry, EventRow, Purged};
 
 /// A time, as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,8 @@ pub(super) struct EventRowShape {
     received_at: Time,
     /// Bytes of its body.
     size_bytes: u64,
+    /// When its data was purged; null if it was not.
+    purged_at: Option<Time>,
     /// Ids of its deliveries; none means that no route took it.
     deliveries: Vec<DeliveryId>,
 }
@@ -59,10 +63,10 @@ pub(super) struct EventShape<'a> {
     /// The source that it came in by.
     source: &'a SourceName,
     /// The sender's id of it; null if it has none.
-    message_id: Option<&'a str>,
+    message_id: Option<String>,
     /// What happened, in the sender's words.
     #[serde(rename = "type")]
-    event_type: &'a str,
+    event_type: String,
     /// When it came in.
     received_at: Time,
     /// How many relays it had passed through.
@@ -71,6 +75,10 @@ pub(super) struct EventShape<'a> {
     headers: Vec<HeaderShape<'a>>,
     /// Bytes of its body.
     size_bytes: usize,
+    /// Why `body` is not all of the body: `values` of it are left out, or it is not there at all because it is
+    /// `not_json` or its source is gone from the configuration (`source_gone`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_redacted: Option<&'static str>,
     /// Its body, where that is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a Value>,
@@ -86,8 +94,8 @@ pub(super) struct EventShape<'a> {
 struct HeaderShape<'a> {
     /// In lower case.
     name: &'a str,
-    /// As it came.
-    value: &'a str,
+    /// As it came, but for what is not to be shown of the body.
+    value: String,
 }
 
 /// A delivery.
@@ -103,8 +111,10 @@ pub(super) struct DeliveryShape {
     target: TargetName,
     /// `pending`, `delivered`, `dead` or `discarded`.
     state: StateKind,
-    /// When the next attempt is due; null unless it is pending.
+    /// When the next attempt is due; null unless it is pending and waits for nothing else.
     due_at: Option<Time>,
+    /// What it waits for to be in the configuration again, `target` or `route`; null if it waits for nothing.
+    waits_for: Option<&'static str>,
     /// Since when it is delivered, dead or discarded; null while it is pending.
     ended_at: Option<Time>,
     /// Why it is dead; null unless it is.
@@ -167,6 +177,64 @@ enum OutcomeShape {
     },
 }
 
+/// What became of an event whose data was purged.
+#[derive(Debug, Serialize)]
+pub(super) struct PurgedShape {
+    /// The event.
+    pub(super) event: EventId,
+    /// When it was purged; of one that was purged before, then.
+    purged_at: Time,
+    /// How many of its deliveries were pending or dead and are discarded.
+    discarded: u64,
+    /// How many records of the journal were emptied.
+    records: u64,
+}
+
+impl PurgedShape {
+    pub(super) fn new(event: EventId, purged: Purged) -> Self {
+        Self {
+            event,
+            purged_at: Time(purged.at),
+            discarded: purged.discarded,
+            records: purged.records,
+        }
+    }
+}
+
+/// What somebody changed.
+#[derive(Debug, Serialize)]
+pub(super) struct AuditShape {
+    /// Its id.
+    pub(super) id: AuditId,
+    /// When.
+    at: Time,
+    /// Who.
+    actor: String,
+    /// What was done.
+    action: String,
+    /// To what.
+    subject: String,
+    /// Whether it was done; otherwise it was refused or failed.
+    ok: bool,
+    /// What came of it, in words.
+    detail: String,
+}
+
+impl From<AuditEntry> for AuditShape {
+    fn from(entry: AuditEntry) -> Self {
+        let AuditEntry { id, at, note } = entry;
+        Self {
+            id,
+            at: Time(at),
+            actor: note.actor,
+            action: note.action,
+            subject: note.subject,
+            ok: note.ok,
+            detail: note.detail,
+        }
+    }
+}
+
 /// Whether the daemon takes events.
 #[derive(Debug, Serialize)]
 pub(super) struct ReadyShape {
@@ -208,40 +276,72 @@ impl From<EventRow> for EventRowShape {
             event_type: row.event_type,
             received_at: Time(row.received_at),
             size_bytes: row.size,
+            purged_at: row.purged_at.map(Time),
             deliveries: row.deliveries,
         }
     }
 }
 
 impl<'a> EventShape<'a> {
-    /// The shape of an event and its deliveries.
-    pub(super) fn new(event: &'a Event, deliveries: Vec<DeliveryWithAttempts>) -> Self {
+    /// The shape of an event and its deliveries, as far as it may be shown.
+    pub(super) fn new(
+        event: &'a Event,
+        view: &'a View,
+        deliveries: Vec<DeliveryWithAttempts>,
+    ) -> Self {
         let parts = event.parts();
-        let body = event.json();
-        let headers = parts.headers.iter();
+        let (body, body_base64) = match &view.body {
+            Shown::Whole => match event.json() {
+                Some(json) => (Some(json), None),
+                None => (None, Some(STANDARD.encode(&parts.body))),
+            },
+            Shown::Redacted(json) => (Some(json), None),
+            Shown::Hidden(_) => (None, None),
+        };
+        let headers = parts.headers.iter().map(|(name, value)| HeaderShape {
+            name,
+            value: view.header(value),
+        });
         Self {
             id: parts.id,
             source: &parts.source,
-            message_id: parts.message_id.as_deref(),
-            event_type: &parts.event_type,
+            message_id: parts.message_id.as_deref().map(|id| view.word(id)),
+            event_type: view.word(&parts.event_type),
             received_at: Time(parts.received_at),
             hops: parts.hops,
-            headers: headers
-                .map(|(name, value)| HeaderShape { name, value })
-                .collect(),
+            headers: headers.collect(),
             size_bytes: parts.body.len(),
+            body_redacted: view.body.label(),
             body,
-            body_base64: body.is_none().then(|| STANDARD.encode(&parts.body)),
+            body_base64,
             deliveries,
         }
     }
 }
 
-impl From<Delivery> for DeliveryShape {
-    fn from(delivery: Delivery) -> Self {
+/// What a pending delivery waits for, besides its time.
+fn waits_for(delivery: &Delivery, plan: &Plan) -> Option<&'static str> {
+    if !matches!(delivery.state, State::Pending { .. }) {
+        None
+    } else if !plan.targets.contains_key(&delivery.target) {
+        Some("target")
+    } else if plan.router.get(&delivery.route).is_none() {
+        Some("route")
+    } else {
+        None
+    }
+}
+
+impl DeliveryShape {
+    /// The shape of a delivery, by the plan in force.
+    pub(super) fn new(delivery: Delivery, plan: &Plan) -> Self {
         let state = delivery.state.kind();
+        let waits_for = waits_for(&delivery, plan);
         let (due_at, ended_at, reason) = match delivery.state {
-            State::Pending { due } => (Some(due), None, None),
+            State::Pending { due } => {
+                let by_time = waits_for.is_none() && due != HELD;
+                (by_time.then_some(due), None, None)
+            }
             State::Delivered { at } | State::Discarded { at } => (None, Some(at), None),
             State::Dead { at, reason } => (None, Some(at), Some(reason)),
         };
@@ -252,6 +352,7 @@ impl From<Delivery> for DeliveryShape {
             target: delivery.target,
             state,
             due_at: due_at.map(Time),
+            waits_for,
             ended_at: ended_at.map(Time),
             reason,
             attempts_made: delivery.attempts,
@@ -261,17 +362,23 @@ impl From<Delivery> for DeliveryShape {
 }
 
 impl DeliveryWithAttempts {
-    /// The shape of a delivery and its attempts.
-    pub(super) fn new(delivery: Delivery, attempts: Vec<Attempt>) -> Self {
+    /// The shape of a delivery and its attempts, without echoes of what is not to be shown.
+    pub(super) fn new(
+        delivery: Delivery,
+        attempts: Vec<Attempt>,
+        echoes: &Echoes,
+        plan: &Plan,
+    ) -> Self {
+        let shape = |attempt| AttemptShape::new(attempt, echoes);
         Self {
-            delivery: delivery.into(),
-            attempts: attempts.into_iter().map(AttemptShape::from).collect(),
+            delivery: DeliveryShape::new(delivery, plan),
+            attempts: attempts.into_iter().map(shape).collect(),
         }
     }
 }
 
-impl From<Attempt> for AttemptShape {
-    fn from(attempt: Attempt) -> Self {
+impl AttemptShape {
+    fn new(attempt: Attempt, echoes: &Echoes) -> Self {
         Self {
             number: attempt.number,
             started_at: Time(attempt.started_at),
@@ -284,12 +391,14 @@ impl From<Attempt> for AttemptShape {
                 } => OutcomeShape::Answered {
                     status,
                     retry_after_seconds: retry_after.map(|wait| wait.as_secs_f64()),
-                    snippet,
+                    snippet: echoes.blot(snippet),
                 },
+                // The words are of the network, not of the target.
                 Outcome::Failed { failure, detail } => OutcomeShape::Failed { failure, detail },
-                Outcome::Unsendable { reason, detail } => {
-                    OutcomeShape::Unsendable { reason, detail }
-                }
+                Outcome::Unsendable { reason, detail } => OutcomeShape::Unsendable {
+                    reason,
+                    detail: echoes.blot(detail),
+                },
             },
         }
     }

@@ -339,7 +339,7 @@ async fn an_event_is_shown_whole_and_its_delivery_retried() {
     let time = "2026-02-03T04:05:06Z";
     let delivery = json!({
         "id": ids[0], "event": event, "route": "all", "target": "erp", "state": "dead",
-        "due_at": null, "ended_at": time, "reason": "gone", "attempts_made": 2, "started_at": time,
+        "due_at": null, "waits_for": null, "ended_at": time, "reason": "gone", "attempts_made": 2, "started_at": time,
         "attempts": [
             {"number": 1, "started_at": time, "took_seconds": 1.5,
              "outcome": {"kind": "failed", "failure": "connect", "detail": "refused"}},
@@ -406,6 +406,7 @@ async fn it_closes_when_told() {
 fn store_errors_have_their_status() {
     for (error, status) in [
         (crate::store::StoreError::NotFound, StatusCode::NOT_FOUND),
+        (crate::store::StoreError::Purged, StatusCode::GONE),
         (
             crate::store::StoreError::WrongState {
                 state: "discarded",

@@ -75,16 +75,7 @@ fn as_line(route: &Route, verdict: &Result<(), NotTaken>, width: usize) -> Strin
             let from: Vec<String> = route.from.iter().map(ToString::to_string).collect();
             format!("  - {:<width$}  is from {} only", route.name, names(&from))
         }
-        Err(NotTaken::Pattern(mismatch)) => format!(
-            "  - {:<width$}  {} must be {}, it {}",
-            route.name,
-            mismatch.field,
-            mismatch.wanted,
-            match &mismatch.found {
-                Some(found) => format!("is {found}"),
-                None => "is not there".to_owned(),
-            }
-        ),
+        Err(NotTaken::Pattern(mismatch)) => format!("  - {:<width$}  {mismatch}", route.name),
     }
 }
 

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use super::{ConfigArg, Exit, Failure};
 use crate::config;
 use crate::event::Event;
-use crate::id::SourceName;
+use crate::id::{EventId, SourceName};
 use crate::plan::{Plan, Source};
 use crate::secret::Secret;
 use crate::signature::{Key, Scheme, SchemeRecord};
@@ -42,6 +42,7 @@ impl SampleArgs {
         let body = Bytes::from(read(&self.event)?);
         let headers = parse_headers(&self.headers)?;
         trial::event(Request {
+            id: EventId::generate(),
             source,
             headers: &headers,
             body,

@@ -11,12 +11,15 @@ mod demo;
 mod explain;
 mod http;
 mod input;
+mod man;
 mod reload;
 mod render;
 mod run;
 mod schema;
 mod send;
 mod sign;
+mod store;
+mod test;
 mod verify;
 
 use std::ffi::OsString;
@@ -94,6 +97,8 @@ enum Command {
     Reload(reload::ReloadArgs),
     /// Compile the configuration and everything it names, and say what is wrong
     Check(check::CheckArgs),
+    /// Run the tests of routes and show what differs from what they expect
+    Test(test::TestArgs),
     /// Render a template for a sample event
     Render(render::RenderArgs),
     /// Say for each route why it takes a sample event or which field fails
@@ -106,10 +111,14 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// See it work: five vendors' samples through a daemon on this machine
     Demo(demo::DemoArgs),
+    /// Verify, back up, export or count what a store holds, while the daemon runs or not
+    Store(store::StoreArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(man::ManArgs),
 }
 
 /// Where the configuration is.
@@ -168,14 +177,17 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => reload::run(&args),
         Command::Check(args) => check::run(&args),
+        Command::Test(args) => test::run(&args),
         Command::Render(args) => render::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Send(args) => send::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Store(args) => store::run(&args),
         Command::Schema => schema::run(),
         Command::Completions(args) => completions::run::<Cli>(&args),
+        Command::Man(args) => man::run::<Cli>(&args),
     };
     let exit = outcome.unwrap_or_else(|failure| {
         say(&failure.words);

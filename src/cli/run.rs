@@ -25,6 +25,9 @@ pub(super) struct RunArgs {
     /// Do not start on the last good configuration if this one is broken
     #[arg(long)]
     no_fallback: bool,
+    /// Start without running the tests that routes declare
+    #[arg(long)]
+    skip_tests: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -64,7 +67,7 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
 
 fn start(args: &RunArgs) -> Result<Start, Failure> {
     let config = &args.config.config;
-    let Loaded { outcome, inputs } = reload::load(config);
+    let Loaded { outcome, inputs } = reload::load(config, args.skip_tests);
     let refused = match outcome {
         Ok(compiled) => {
             return Ok(Start {
@@ -102,15 +105,16 @@ fn last_good(config: &Path) -> Result<Kept, KeptError> {
 }
 
 async fn serve(start: Start, config: PathBuf) -> Outcome {
+    // First of all, since a signal that nobody waits for ends the process.
+    let failed = |error| Failure::caused(Exit::Io, &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let good = start.refused.is_none();
     let app = App::build(Arc::new(start.compiled.plan), Arc::new(SystemClock))
         .await
         .map_err(failure)?
         .with_reload(config, start.inputs, good);
-    let failed = |error| Failure::caused(Exit::Io, &error);
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let hangup = signal(SignalKind::hangup()).map_err(failed)?;
     if let Some(reloader) = app.reloader() {
         if good {
             reloader.keep().await;

@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use super::error::{ConfigErrors, known};
 use super::file::{
-    AdminFile, LimitsFile, RouteFile, SizeFile, SourceFile, StoreFile, TargetFile, UnmatchedFile,
-    schema,
+    AdminFile, EgressFile, LimitsFile, RouteFile, SizeFile, SourceFile, StoreFile, TargetFile,
+    UnmatchedFile, schema,
 };
 use super::position::Positions;
 use super::report::Report;
@@ -22,7 +22,7 @@ use super::scalar::expand;
 use super::shape::Shapes;
 use super::templates::{TemplateFolder, Templates};
 use super::yaml::{Content, Document, Entry, Node, item, live, member, parse};
-use super::{Compiled, Env, EnvSecret, FileKind, Files, routes, secrets, sources, targets};
+use super::{Compiled, Env, EnvSecret, FileKind, Files, egress, routes, secrets, sources, targets};
 use crate::id::NameError;
 use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, Unmatched};
 use crate::template::RenderLimits;
@@ -126,6 +126,7 @@ struct Sections {
     vars: Option<Map<String, Value>>,
     sources: Vec<(String, Option<SourceFile>)>,
     targets: Vec<(String, Option<TargetFile>)>,
+    egress: Option<EgressFile>,
     routes: Vec<Option<RouteFile>>,
 }
 
@@ -143,6 +144,7 @@ fn read(cx: &mut Context<'_>, entries: &[Entry]) -> Sections {
             "vars" => file.vars = cx.section(value, key),
             "sources" => file.sources = cx.members(value, key, "Source"),
             "targets" => file.targets = cx.members(value, key, "Target"),
+            "egress" => file.egress = cx.section(value, key),
             "routes" => file.routes = cx.items(value, key, "Route"),
             other => {
                 let (known, help) = known(other, cx.shapes.properties());
@@ -174,7 +176,8 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
     );
     let drain = cx.duration("limits.drain", limits_file.drain.as_deref(), DEFAULT_DRAIN);
     let sources = sources::compile(cx, &file.sources);
-    let targets = targets::compile(cx, &file.targets);
+    let egress = egress::compile(cx, file.egress.as_ref());
+    let targets = targets::compile(cx, &file.targets, &egress.guard);
     let names = Names {
         sources: file.sources.iter().map(|(name, _)| name.as_str()).collect(),
         targets: file.targets.iter().map(|(name, _)| name.as_str()).collect(),
@@ -198,6 +201,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
             paths: sources.by_path,
             router: Router::new(routes.routes),
             targets,
+            egress: Arc::new(egress),
             unmatched: match file.unmatched {
                 Some(UnmatchedFile::Drop) => Unmatched::Drop,
                 Some(UnmatchedFile::Keep) | None => Unmatched::Keep,

@@ -40,6 +40,8 @@ pub struct File {
     pub sources: Option<BTreeMap<String, SourceFile>>,
     /// The targets, by name: who receives.
     pub targets: Option<BTreeMap<String, TargetFile>>,
+    /// The way out: which addresses targets may have, and a proxy.
+    pub egress: Option<EgressFile>,
     /// The routes: which events go, through which template, to which targets. Every route that matches applies.
     pub routes: Option<Vec<RouteFile>>,
 }
@@ -133,6 +135,39 @@ pub struct SourceFile {
     pub url: Option<String>,
     /// What counts as the same event: by id for 48h where the signature covers the id, else by body for 15m, unless given.
     pub dedupe: Option<DedupeFile>,
+    /// Whether the trace of a request (`traceparent`) is continued towards the targets; false unless given.
+    pub trust_trace: Option<bool>,
+    /// JSON pointers into the body, `*` for any member or element: what stands there is never shown.
+    pub redact: Option<Vec<String>>,
+}
+
+/// The way out.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Egress")]
+pub struct EgressFile {
+    /// Whether targets may have private addresses; `allow` unless given. Link-local and cloud metadata addresses are always refused.
+    pub private: Option<PrivateFile>,
+    /// Networks that are exempt from `private: deny`.
+    pub allow: Option<Vec<String>>,
+    /// The proxy that targets are connected to through (CONNECT): an http URL with a port.
+    #[schemars(extend("examples" = ["http://proxy.example.com:3128"]))]
+    pub proxy: Option<String>,
+    /// What the proxy gets as Proxy-Authorization.
+    pub proxy_authorization: Option<SecretFile>,
+    /// Hosts that are connected to directly: names, `.suffix`, and networks for URLs with an address.
+    pub no_proxy: Option<Vec<String>>,
+}
+
+/// Whether targets may have private addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Private")]
+pub enum PrivateFile {
+    /// They may.
+    Allow,
+    /// They may not.
+    Deny,
 }
 
 /// An outbound endpoint.
@@ -223,6 +258,9 @@ pub struct TestFile {
     pub event: String,
     /// The file of the JSON that must come out.
     pub expect: String,
+    /// Headers that the event comes with, where type, id or template depend on them; none unless given.
+    #[serde(default)]
+    pub headers: Option<BTreeMap<String, String>>,
 }
 
 /// Where a secret comes from: exactly one of these.

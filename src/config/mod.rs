@@ -8,6 +8,7 @@
 //! the tree with the shapes, then every source, target and route is read and compiled on its own.
 
 mod compile;
+mod egress;
 mod error;
 pub mod file;
 mod files;
@@ -34,6 +35,7 @@ use crate::id::RouteName;
 use crate::plan::Plan;
 use crate::template::{Proof, Template};
 
+pub use crate::plan::RouteTest;
 pub use error::{ConfigErrors, Diagnostic, Severity};
 pub use file::schema;
 pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose};
@@ -108,21 +110,6 @@ pub struct TemplateFile {
     pub template: Arc<Template>,
     /// What is proven of it.
     pub proof: Proof,
-}
-
-/// A test that a route declares.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RouteTest {
-    /// The route.
-    pub route: RouteName,
-    /// The file of the event's body.
-    pub event: PathBuf,
-    /// The event's body.
-    pub body: Vec<u8>,
-    /// The file of the JSON that must come out.
-    pub expect: PathBuf,
-    /// What stands in it; the error is why it cannot be read, in words.
-    pub expected: Result<Vec<u8>, String>,
 }
 
 /// Reads and compiles a configuration. Relative paths in it are relative to it.

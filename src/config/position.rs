@@ -38,7 +38,7 @@ impl Positions {
             let secret = ["secret", "token", "value", "authorization"]
                 .iter()
                 .any(|word| line.to_lowercase().contains(word));
-            if secret {
+            if secret || has_credentials(line) {
                 // Everything but the key is blotted; columns stay.
                 let (key, rest) = line.split_at(line.find(':').map_or(0, |colon| colon + 1));
                 format!("{key}{}", blotted(rest))
@@ -147,6 +147,7 @@ pub(super) fn holds_secret(path: &str, key: &str, around: bool) -> bool {
     match key {
         "secrets" => true,
         "token" => path == "admin",
+        "proxy_authorization" => path == "egress",
         "headers" => path.starts_with("targets."),
         "env" | "file" | "credential" => false,
         _ => around,
@@ -209,7 +210,8 @@ mod tests {
         ] {
             assert_eq!(positions.line(line), wanted);
         }
-        let broken = Positions::unparsed("a: 1\n  value: \"abc\n");
+        let broken = Positions::unparsed("a: 1\n  value: \"abc\n  url: http://u:p@h/\n");
         assert_eq!(broken.line(2), "  value: ****");
+        assert_eq!(broken.line(3), "  url: *************");
     }
 }

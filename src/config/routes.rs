@@ -4,7 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use super::RouteTest;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::compile::Context;
 use super::error::known;
 use super::file::{RouteFile, SchemaFile, TestFile};
@@ -13,7 +14,7 @@ use super::yaml::{item, member};
 use super::{FileKind, Purpose, read_text};
 use crate::id::{NameError, RouteName, SourceName, TargetName};
 use crate::pattern::{OneOrMany, Pattern};
-use crate::plan::{OutputSchema, Route};
+use crate::plan::{OutputSchema, Route, RouteTest};
 use crate::schema::{self, Schema};
 
 /// Most bytes of what a test expects; more than any output.
@@ -191,6 +192,7 @@ fn declared_tests(
     for (i, test) in written.iter().enumerate() {
         let place = item(at, i);
         let (event, expect) = (cx.beside(&test.event), cx.beside(&test.expect));
+        let headers = test_headers(cx, &member(&place, "headers"), test);
         let body = match cx.files.kind(&event) {
             None => Err(format!("there is no file {}", event.display())),
             Some(_) => cx
@@ -214,12 +216,40 @@ fn declared_tests(
                 route: route.clone(),
                 event,
                 body,
+                headers,
                 expected: cx.files.read(&expect, EXPECTED_BYTES, Purpose::Open),
                 expect,
             });
         }
     }
     tests
+}
+
+/// The headers of a test; what is wrong with them is reported.
+fn test_headers(cx: &mut Context<'_>, at: &str, test: &TestFile) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in test.headers.iter().flatten() {
+        let place = member(at, name);
+        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
+            let message = format!("{name:?} is not the name of a header");
+            cx.report.key_error(&place, message, None);
+            continue;
+        };
+        match HeaderValue::from_bytes(value.as_bytes()) {
+            Ok(_) if headers.contains_key(&header) => {
+                let message = "this header stands twice";
+                cx.report.key_error(&place, message, None);
+            }
+            Ok(value) => {
+                headers.insert(header, value);
+            }
+            Err(_) => cx.report.error(
+                &place,
+                "a header's value has no line breaks and no control characters",
+            ),
+        }
+    }
+    headers
 }
 
 /// A target that no route names is a mistake, a source that none names may be meant to be.

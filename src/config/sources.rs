@@ -9,10 +9,11 @@ use http::Uri;
 use super::compile::Context;
 use super::file::{DedupeByFile, DedupeFile, SourceFile};
 use super::position::has_credentials;
-use super::yaml::member;
+use super::yaml::{item, member};
 use super::{scheme, secrets};
 use crate::id::SourceName;
 use crate::plan::{Dedupe, DedupeBy, Source};
+use crate::redact::Redaction;
 use crate::signature::Scheme;
 
 /// How long an id that the signature covers stands for its event, unless configured: longer than senders retry.
@@ -51,6 +52,10 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
             }
         }
         let source = compile_one(cx, &at, file);
+        let redact = redact(cx, &member(&at, "redact"), file.redact.as_deref());
+        if let Some((scheme, ..)) = &source {
+            warn_of_shown(cx, &member(&at, "redact"), &redact, scheme);
+        }
         let (Some(name), Some(path), Some((scheme, keys, dedupe))) = (parsed, path, source) else {
             continue;
         };
@@ -61,6 +66,8 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
             scheme,
             keys,
             dedupe,
+            trust_trace: file.trust_trace.unwrap_or(false),
+            redact,
         });
         sources.by_path.insert(path, Arc::clone(&source));
         sources.by_name.insert(name, source);
@@ -83,6 +90,28 @@ fn compile_one(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Option<Part
     let covered = scheme.as_ref().map(Scheme::covers_message_id);
     let dedupe = dedupe(cx, &member(at, "dedupe"), file.dedupe.as_ref(), covered);
     Some((scheme?, keys?, dedupe))
+}
+
+fn redact(cx: &mut Context<'_>, at: &str, written: Option<&[String]>) -> Redaction {
+    let compiled = Redaction::compile(written.unwrap_or_default());
+    compiled.unwrap_or_else(|errors| {
+        for (i, error) in errors {
+            cx.report.error(&item(at, i), error.to_string());
+        }
+        Redaction::default()
+    })
+}
+
+/// Ids and types stand in listings, wherever they come from.
+fn warn_of_shown(cx: &mut Context<'_>, at: &str, redact: &Redaction, scheme: &Scheme) {
+    for (what, pointer) in scheme.read_from_body() {
+        if redact.covers(pointer) {
+            cx.report.key_warn(
+                at,
+                format!("the {what} of events is read from {pointer}, and is shown all the same"),
+            );
+        }
+    }
 }
 
 fn listening_path(

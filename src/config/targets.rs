@@ -11,12 +11,14 @@ use super::compile::Context;
 use super::file::{HeaderFile, SignFile, TargetFile};
 use super::sources::http_url;
 use super::yaml::member;
-use super::{scheme, secrets};
+use super::{egress, scheme, secrets};
+use crate::egress::Guard;
 use crate::event::HOPS_HEADER;
 use crate::id::TargetName;
 use crate::plan::{Signer, Target};
 use crate::retry::{RetryPolicy, RetryRecord};
 use crate::signature::{Outbound, Scheme, sign};
+use crate::trace::{PARENT_HEADER, STATE_HEADER};
 
 /// How long an attempt may take, unless configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -31,7 +33,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 const MAX_CONCURRENCY: u32 = 1024;
 
 /// Headers that the HTTP client or ingate itself sets.
-const OWN_HEADERS: [&str; 9] = [
+const OWN_HEADERS: [&str; 11] = [
     "connection",
     "content-length",
     "host",
@@ -41,12 +43,15 @@ const OWN_HEADERS: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
     HOPS_HEADER,
+    PARENT_HEADER,
+    STATE_HEADER,
 ];
 
 /// Compiles the targets, in the order of the file.
 pub(super) fn compile(
     cx: &mut Context<'_>,
     written: &[(String, Option<TargetFile>)],
+    guard: &Guard,
 ) -> BTreeMap<TargetName, Arc<Target>> {
     let mut targets = BTreeMap::new();
     for (name, file) in written {
@@ -55,7 +60,7 @@ pub(super) fn compile(
         let Some(file) = file else {
             continue;
         };
-        if let Some(target) = compile_one(cx, &at, parsed, file) {
+        if let Some(target) = compile_one(cx, &at, parsed, file, guard) {
             targets.insert(target.name.clone(), Arc::new(target));
         }
     }
@@ -67,8 +72,10 @@ fn compile_one(
     at: &str,
     name: Option<TargetName>,
     file: &TargetFile,
+    guard: &Guard,
 ) -> Option<Target> {
     let url = http_url(&file.url)
+        .and_then(|url| egress::check_host(guard, &url).map(|()| url))
         .map_err(|message| cx.report.error(&member(at, "url"), message))
         .ok();
     let headers = headers(cx, &member(at, "headers"), file.headers.as_ref());

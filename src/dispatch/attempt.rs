@@ -22,6 +22,7 @@ use crate::id::{RouteName, TargetName};
 use crate::plan::{Plan, Route, Target};
 use crate::signature::{self, Outbound};
 use crate::store::{Claimed, Lease, Settled, Settlement, StoreError};
+use crate::trace::{self, TraceId};
 
 /// The header that carries the delivery's id; the same on every attempt.
 const ID_HEADER: HeaderName = HeaderName::from_static("webhook-id");
@@ -62,8 +63,12 @@ impl Attempter {
         };
         let clock = &self.shared.clock;
         let (started_at, started) = (clock.now(), Instant::now());
+        let parts = claimed.event.parts();
+        // All requests of an event belong to one trace, by whom the configuration trusts now.
+        let trusted = plan.trusts_trace(&parts.source);
+        let trace = trace::Context::of(parts.id.as_bytes(), &parts.headers, trusted);
         let prepared = tokio::select! {
-            prepared = self.prepare(&plan, route, &claimed) => prepared,
+            prepared = self.prepare(&plan, route, &claimed, &trace) => prepared,
             () = reached(&mut phase, Phase::Cut) => {
                 return release(&self.shared, claimed.lease).await;
             }
@@ -97,7 +102,7 @@ impl Attempter {
             took: started.elapsed(),
             outcome,
         };
-        self.report(&claimed, &attempt, next);
+        self.report(&claimed, &attempt, next, trace.trace());
         let settlement = Settlement {
             attempt,
             next,
@@ -111,13 +116,14 @@ impl Attempter {
         plan: &Arc<Plan>,
         route: &Arc<Route>,
         claimed: &Claimed,
+        trace: &trace::Context,
     ) -> Result<Ready, Unsendable> {
         let Payload {
             body,
             content_type,
             freeze,
         } = payload::payload(&self.shared, plan, route, &self.target.name, claimed).await?;
-        let headers = self.headers(claimed, content_type, &body)?;
+        let headers = self.headers(claimed, trace, content_type, &body)?;
         Ok(Ready {
             headers,
             body,
@@ -129,6 +135,7 @@ impl Attempter {
     fn headers(
         &self,
         claimed: &Claimed,
+        trace: &trace::Context,
         content_type: HeaderValue,
         body: &Bytes,
     ) -> Result<HeaderMap, Unsendable> {
@@ -151,6 +158,7 @@ impl Attempter {
         if let Ok(value) = HeaderValue::from_str(&id) {
             headers.insert(ID_HEADER, value);
         }
+        insert_trace(&mut headers, trace);
         if let Some(signer) = &target.sign {
             let outbound = Outbound {
                 id: &id,
@@ -177,7 +185,7 @@ impl Attempter {
         Ok(headers)
     }
 
-    fn report(&self, claimed: &Claimed, attempt: &Attempt, next: Next) {
+    fn report(&self, claimed: &Claimed, attempt: &Attempt, next: Next, trace: TraceId) {
         let delivery = &claimed.delivery;
         let (target, result) = (&self.target.name, attempt.outcome.label());
         self.shared
@@ -187,19 +195,32 @@ impl Attempter {
         let (number, took) = (attempt.number, attempt.took);
         match next {
             Next::Done => tracing::debug!(
-                delivery = %id, %event, %route, target_name = %target, attempt = number, result, ?took,
+                delivery = %id, %event, %route, target_name = %target, %trace, attempt = number, result, ?took,
                 "delivered"
             ),
             Next::RetryAt(at) => tracing::info!(
-                delivery = %id, %event, %route, target_name = %target, attempt = number, result, ?took,
-                detail = detail(&attempt.outcome), retry_at = %at,
+                delivery = %id, %event, %route, target_name = %target, %trace, attempt = number, result, ?took,
+                detail = self.detail(claimed, &attempt.outcome), retry_at = %at,
                 "an attempt failed and will be made again"
             ),
             Next::Bury(reason) => tracing::warn!(
-                delivery = %id, %event, %route, target_name = %target, attempt = number, result, ?took,
-                detail = detail(&attempt.outcome), reason = reason.as_str(),
+                delivery = %id, %event, %route, target_name = %target, %trace, attempt = number, result, ?took,
+                detail = self.detail(claimed, &attempt.outcome), reason = reason.as_str(),
                 "a delivery is dead"
             ),
+        }
+    }
+
+    /// What a log line says of the outcome; nothing of what the target wrote, nor of what is not to be shown of the event.
+    fn detail(&self, claimed: &Claimed, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Answered { status, .. } => format!("status {status}"),
+            Outcome::Failed { detail, .. } => detail.clone(),
+            // A template's message may repeat what it was given.
+            Outcome::Unsendable { detail, .. } => {
+                let view = self.shared.plan.get().view(claimed.event.parts());
+                view.echoes.blot(detail.clone())
+            }
         }
     }
 
@@ -303,10 +324,16 @@ fn cut_off() -> Outcome {
     }
 }
 
-/// What a log line says of the outcome; nothing of what the target wrote.
-fn detail(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Answered { status, .. } => format!("status {status}"),
-        Outcome::Failed { detail, .. } | Outcome::Unsendable { detail, .. } => detail.clone(),
+/// Says what trace a request belongs to, whatever is configured; each request has an id of its own in it.
+fn insert_trace(headers: &mut HeaderMap, trace: &trace::Context) {
+    let parent = trace.parent(fastrand::u64(1..)).to_string();
+    for (name, value) in [
+        (trace::PARENT_HEADER, Some(parent.as_str())),
+        (trace::STATE_HEADER, trace.state()),
+    ] {
+        headers.remove(name);
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
     }
 }

@@ -5,10 +5,7 @@
 //! that breaks off or does not end only cuts the snippet short. A request that a kept connection could
 //! not take at all is sent once more over another one. Not here: what is sent (see `attempt`).
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,8 +15,6 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::{GaiAddrs, GaiResolver, Name};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -27,13 +22,13 @@ use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
-use tower_service::Service;
 
-use super::failure::{self, DnsError};
+use super::connect::Connector;
+use super::failure;
 use super::meter::Metering;
 use crate::clock::{self, Clock};
 use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
-use crate::plan::Target;
+use crate::plan::{EgressPlan, Target};
 
 /// Most bytes of an answer's body that are read; past them the connection is given up.
 pub(super) const RESPONSE_BYTES: usize = 64 * 1024;
@@ -51,9 +46,6 @@ const HEAD_BYTES: usize = 64 * 1024;
 /// before it, of which there may be any number.
 const ANSWER_BYTES: usize = HEAD_BYTES + RESPONSE_BYTES + 64 * 1024;
 
-/// A host that does not take a connection within this time is taken for down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How long an unused connection is kept; below what servers commonly keep theirs.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -63,67 +55,81 @@ const DATE: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
 /// The two older forms of a date that RFC 9110 wants read as well: RFC 850's and asctime's.
 const OLD_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
 
-type Connector = HttpsConnector<Metering<HttpConnector<Resolver>>>;
+type Streams = HttpsConnector<Metering<Connector>>;
 
 /// The connections to one target.
 pub(super) struct Client {
-    inner: legacy::Client<Connector, Full<Bytes>>,
+    inner: legacy::Client<Streams, Full<Bytes>>,
     /// What it was made for.
     made_for: MadeFor,
 }
 
-/// What of a target decides how connections to it are made and kept.
+/// What decides how connections to a target are made and kept.
 #[derive(Debug, PartialEq, Eq)]
 struct MadeFor {
     https: bool,
     concurrency: usize,
+    egress: Arc<EgressPlan>,
 }
 
 impl MadeFor {
-    fn of(target: &Target) -> Self {
+    fn of(target: &Target, egress: &Arc<EgressPlan>) -> Self {
         Self {
             https: target.url.scheme_str() == Some("https"),
             concurrency: target.concurrency,
+            egress: Arc::clone(egress),
         }
     }
 }
 
 impl Client {
-    /// A pool of at most as many idle connections as the target may have attempts.
-    pub(super) fn new(target: &Target) -> Self {
-        let made_for = MadeFor::of(target);
+    /// A pool of at most as many idle connections as the target may have attempts, made as the policy wants it.
+    pub(super) fn new(target: &Target, egress: &Arc<EgressPlan>) -> Self {
+        let connector = Connector::new(Some(Arc::clone(egress)));
+        Self::with_connector(target, egress, connector)
+    }
+
+    /// The same over connections that are made otherwise.
+    pub(super) fn with_connector(
+        target: &Target,
+        egress: &Arc<EgressPlan>,
+        connector: Connector,
+    ) -> Self {
+        let made_for = MadeFor::of(target, egress);
         let inner = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(target.concurrency.max(1))
             .http1_max_buf_size(HEAD_BYTES)
-            .build(connector(&tls(made_for.https), ANSWER_BYTES));
+            .build(streams(&tls(made_for.https), connector, ANSWER_BYTES));
         Self { inner, made_for }
     }
 
     /// Whether its connections are as those for this target are to be.
-    pub(super) fn suits(&self, target: &Target) -> bool {
-        self.made_for == MadeFor::of(target)
+    pub(super) fn suits(&self, target: &Target, egress: &Arc<EgressPlan>) -> bool {
+        self.made_for == MadeFor::of(target, egress)
     }
 
     /// Sends one request and says what came of it.
     pub(super) async fn post(
         &self,
-        target: &Target,
+        to: &Target,
         headers: HeaderMap,
         body: Bytes,
         clock: &dyn Clock,
     ) -> Outcome {
-        let deadline = Instant::now() + target.timeout;
-        let hidden = Hidden::of(&headers);
+        let deadline = Instant::now() + to.timeout;
+        let proxy = self.made_for.egress.proxy.as_ref();
+        let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
+        let hidden = Hidden::of(headers.values().chain(authorization));
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = target.url.clone();
+        *request.uri_mut() = to.url.clone();
         *request.headers_mut() = headers;
         match timeout_at(deadline, self.inner.request(request)).await {
             Err(_) => Outcome::Failed {
                 failure: Failure::Timeout,
-                detail: format!("no answer within {:?}", target.timeout),
+                detail: format!("no answer within {:?}", to.timeout),
             },
             Ok(Err(error)) => {
                 let (failure, detail) = failure::classify(&error);
@@ -142,27 +148,23 @@ impl Client {
 }
 
 /// What makes connections, plain or with TLS as the URL says, that give `answer_bytes` for each request.
-fn connector(tls: &ClientConfig, answer_bytes: usize) -> Connector {
-    let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
-    tcp.enforce_http(false);
-    tcp.set_nodelay(true);
-    tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+fn streams(tls: &ClientConfig, connector: Connector, answer_bytes: usize) -> Streams {
     HttpsConnectorBuilder::new()
         .with_tls_config(tls.clone())
         .https_or_http()
         .enable_http1()
-        .wrap_connector(Metering::new(tcp, answer_bytes))
+        .wrap_connector(Metering::new(connector, answer_bytes))
 }
 
-/// Sends one request over a connection of its own, made as those to targets are; the answer may be of any size.
+/// Sends one request over a connection of its own, to wherever it is asked for; the answer may be of any size.
 pub(super) async fn request(
     request: Request<Full<Bytes>>,
 ) -> Result<Response<Incoming>, legacy::Error> {
     let tls = tls(request.uri().scheme_str() == Some("https"));
-    let client: legacy::Client<Connector, Full<Bytes>> =
+    let client: legacy::Client<Streams, Full<Bytes>> =
         legacy::Client::builder(TokioExecutor::new())
             .http1_max_buf_size(HEAD_BYTES)
-            .build(connector(&tls, usize::MAX));
+            .build(streams(&tls, Connector::new(None), usize::MAX));
     client.request(request).await
 }
 
@@ -207,8 +209,8 @@ enum Roots {
 struct Hidden(Vec<String>);
 
 impl Hidden {
-    fn of(headers: &HeaderMap) -> Self {
-        let sensitive = headers.values().filter(|value| value.is_sensitive());
+    fn of<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Self {
+        let sensitive = values.filter(|value| value.is_sensitive());
         let words = sensitive
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split([' ', ',', ';']))
@@ -270,25 +272,6 @@ fn retry_after(value: &HeaderValue, now: Timestamp) -> Option<Duration> {
         Some(old.to_zoned(TimeZone::UTC).ok()?.timestamp())
     })?;
     Some(clock::between(now, date).min(RETRY_AFTER_CAP))
-}
-
-/// The system's resolver, with errors that say that they are its own.
-#[derive(Debug, Clone)]
-struct Resolver(GaiResolver);
-
-impl Service<Name> for Resolver {
-    type Response = GaiAddrs;
-    type Error = DnsError;
-    type Future = Pin<Box<dyn Future<Output = Result<GaiAddrs, DnsError>> + Send>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), DnsError>> {
-        self.0.poll_ready(context).map_err(DnsError)
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let addresses = self.0.call(name);
-        Box::pin(async move { addresses.await.map_err(DnsError) })
-    }
 }
 
 #[cfg(test)]

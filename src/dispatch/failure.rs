@@ -7,6 +7,7 @@ use std::io;
 
 use hyper_util::client::legacy;
 
+use super::connect::EgressError;
 use super::meter::TooLong;
 use crate::delivery::Failure;
 
@@ -20,7 +21,12 @@ pub(super) struct DnsError(#[source] pub(super) io::Error);
 
 /// At which step it failed, and the error in words.
 pub(super) fn classify(error: &legacy::Error) -> (Failure, String) {
-    (step(error), words(error))
+    let refused = causes(error).find_map(|cause| cause.downcast_ref::<EgressError>());
+    match refused {
+        // What is around it speaks of DNS and connections, neither of which failed.
+        Some(refused) => (Failure::Egress, bounded(refused.to_string())),
+        None => (step(error), words(error)),
+    }
 }
 
 fn step(error: &legacy::Error) -> Failure {
@@ -89,6 +95,10 @@ fn words(error: &legacy::Error) -> String {
     if words.is_empty() {
         words = error.to_string();
     }
+    bounded(words)
+}
+
+fn bounded(mut words: String) -> String {
     words.truncate(words.floor_char_boundary(DETAIL_BYTES));
     words
 }

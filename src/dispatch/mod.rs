@@ -8,6 +8,7 @@
 
 mod attempt;
 mod client;
+mod connect;
 mod failure;
 mod meter;
 mod payload;
@@ -36,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::store::{Depth, Store};
 
-/// Sends one request, with the connector of targets: what commands call the doors with.
+/// Sends one request, with the client of targets but without their policy: what commands call the doors with.
 ///
 /// # Errors
 /// If no answer comes.

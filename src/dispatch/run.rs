@@ -125,8 +125,8 @@ impl Lane {
         };
         let kept = self.attempter.as_ref().map(|old| &old.client);
         let client = match kept {
-            Some(client) if client.suits(target) => Arc::clone(client),
-            _ => Arc::new(Client::new(target)),
+            Some(client) if client.suits(target, &plan.egress) => Arc::clone(client),
+            _ => Arc::new(Client::new(target, &plan.egress)),
         };
         self.attempter = Some(Arc::new(Attempter {
             shared: Arc::clone(&self.shared),

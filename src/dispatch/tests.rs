@@ -17,6 +17,8 @@ use crate::delivery::{DeadReason, Failure, Outcome, State, StateKind};
 use crate::id::DeliveryId;
 use crate::plan::Target;
 
+mod egress;
+
 const BODY: &[u8] = br#"{"a":1}"#;
 
 fn start(store: &Arc<MemoryStore>, targets: Vec<Target>) -> (Dispatcher, Arc<Metrics>) {

@@ -18,7 +18,7 @@ use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
 use crate::plan::{AdminPlan, Router, StorePlan, Unmatched};
 use crate::store::{
     Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
-    Health, Lease, Settled, Settlement, Store, StoreError,
+    Health, Lease, Purged, Settled, Settlement, Store, StoreError,
 };
 use crate::template::RenderLimits;
 
@@ -56,6 +56,9 @@ impl Store for Closed {
         closed()
     }
     async fn discard(&self, _: DeliveryId) -> Result<Delivery, StoreError> {
+        closed()
+    }
+    async fn purge(&self, _: EventId) -> Result<Purged, StoreError> {
         closed()
     }
     async fn event(&self, _: EventId) -> Result<Arc<Event>, StoreError> {
@@ -131,6 +134,7 @@ fn plan(limits: Limits) -> Plan {
         paths: HashMap::new(),
         router: Router::default(),
         targets: BTreeMap::new(),
+        egress: Arc::default(),
         unmatched: Unmatched::Keep,
         vars: serde_json::Map::new(),
         render: RenderLimits { output_bytes: 0 },

@@ -19,6 +19,8 @@ mod path;
 mod record;
 mod rule;
 
+use std::fmt;
+
 use serde_json::Value;
 
 use glob::Glob;
@@ -75,6 +77,16 @@ pub struct Mismatch {
     pub wanted: String,
     /// What the event has there, cut to [`MAX_SHOWN`] characters; `None` if nothing.
     pub found: Option<String>,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} must be {}, it ", self.field, self.wanted)?;
+        match &self.found {
+            Some(found) => write!(f, "is {found}"),
+            None => f.write_str("is not there"),
+        }
+    }
 }
 
 /// Why a record is no pattern.

@@ -6,7 +6,7 @@ use std::io;
 use serde_json::{Map, Value};
 
 use super::{MAX_SHOWN, PatternError, cut, error};
-use crate::decimal::Decimal;
+use crate::decimal::{Decimal, equal};
 
 /// How deep rules may stand in each other (`not` in lists in `not`); two are in sensible use.
 const MAX_DEPTH: usize = 8;
@@ -269,27 +269,6 @@ impl io::Write for Room {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
-    }
-}
-
-/// Equality of JSON where numbers are equal by value and the order of members does not count.
-fn equal(a: &Value, b: &Value) -> bool {
-    match (a, b) {
-        (Value::Number(a), Value::Number(b)) => {
-            match (Decimal::parse(a.as_str()), Decimal::parse(b.as_str())) {
-                (Some(a), Some(b)) => a == b,
-                _ => a == b,
-            }
-        }
-        (Value::Array(a), Value::Array(b)) => {
-            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
-        }
-        (Value::Object(a), Value::Object(b)) => {
-            a.len() == b.len()
-                && a.iter()
-                    .all(|(key, a)| b.get(key).is_some_and(|b| equal(a, b)))
-        }
-        _ => a == b,
     }
 }
 

@@ -18,7 +18,9 @@ use crate::clock::Clock;
 use crate::config::{self, Compiled, ConfigErrors, Diagnostic, EnvSecret, Inputs, ProcessEnv};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
+use crate::service;
 use crate::store::{AuditNote, Store};
+use crate::trial::{self, TestOutcome};
 
 /// Who asked for a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,26 @@ pub enum Refused {
     /// It does not compile.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// Tests that routes declare fail.
+    #[error("{}", told(.0))]
+    Tests(Vec<TestOutcome>),
+}
+
+fn told(failed: &[TestOutcome]) -> String {
+    let failed: Vec<String> = failed.iter().map(in_words).collect();
+    failed.join("\n")
+}
+
+/// What a failed test says.
+fn in_words(failed: &TestOutcome) -> String {
+    let (route, event) = (&failed.route, failed.event.display());
+    let mut text = format!("the test of route {route} with {event} fails");
+    for problem in failed.problems() {
+        // What is told in several lines belongs together.
+        let told = problem.to_string().replace('\n', "\n    ");
+        text.push_str(&format!("\n  {told}"));
+    }
+    text
 }
 
 /// What a load came to, and what it read on the way.
@@ -58,11 +80,22 @@ pub struct Loaded {
     pub inputs: Inputs,
 }
 
-/// Reads and compiles a configuration. May take a second: proofs are work.
+/// Reads, compiles and tries a configuration. May take a second: proofs and tests are work.
 #[must_use]
-pub fn load(config: &Path) -> Loaded {
+pub fn load(config: &Path, skip_tests: bool) -> Loaded {
     let (compiled, inputs) = config::load_noted(config, &ProcessEnv);
-    let outcome = compiled.map_err(Refused::Config);
+    let outcome = compiled.map_err(Refused::Config).and_then(|compiled| {
+        let mut failed = match skip_tests {
+            true => Vec::new(),
+            false => trial::run(&compiled.plan, &compiled.tests),
+        };
+        failed.retain(|outcome| !outcome.passed());
+        if failed.is_empty() {
+            Ok(compiled)
+        } else {
+            Err(Refused::Tests(failed))
+        }
+    });
     Loaded { outcome, inputs }
 }
 
@@ -142,9 +175,10 @@ impl Reloader {
     /// Reloads, and says what became of it.
     pub async fn reload(&self, trigger: Trigger, skip_tests: bool) -> Report {
         let _one = self.one.lock().await;
+        service::reloading();
         let now = self.clock.now();
         let config = self.config.clone();
-        let loaded = tokio::task::spawn_blocking(move || load(&config)).await;
+        let loaded = tokio::task::spawn_blocking(move || load(&config, skip_tests)).await;
         let mut report = Report {
             at: now.to_string(),
             trigger: trigger.to_string(),
@@ -175,6 +209,7 @@ impl Reloader {
             self.keep().await;
         }
         self.note(&trigger, &report).await;
+        service::ready();
         report
     }
 
@@ -258,6 +293,9 @@ impl Reloader {
 fn refuse(refused: &Refused, report: &mut Report) {
     match refused {
         Refused::Config(errors) => report.errors = errors.diagnostics().to_vec(),
+        Refused::Tests(failed) => {
+            report.failed_tests = failed.iter().map(in_words).collect();
+        }
     }
     report.text = refused.to_string();
 }

@@ -128,6 +128,15 @@ impl Scheme {
         }
     }
 
+    /// What of an event is read from its body, and by which JSON pointer: its id, its type.
+    pub fn read_from_body(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let places = [("message id", &self.id), ("type", &self.event_type)];
+        places.into_iter().filter_map(|(what, place)| match place {
+            Some(Place::Json(pointer)) => Some((what, pointer.as_str())),
+            Some(Place::Header(_)) | None => None,
+        })
+    }
+
     /// Whether the scheme needs the source's public URL.
     #[must_use]
     pub fn needs_url(&self) -> bool {

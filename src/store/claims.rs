@@ -150,6 +150,7 @@ impl Inner {
     }
 
     fn fetch_parts(&self, pick: Pick) -> Result<Claimed, StoreError> {
+        let was_read = !pick.is_in_memory();
         let event = match pick.event {
             Some(event) => event,
             None => Arc::new(self.read_event(pick.event_at)?),
@@ -159,6 +160,10 @@ impl Inner {
             (None, Some(at)) => Some(self.read_frozen(at, pick.delivery.id)?),
             (None, None) => None,
         };
+        // a purge empties records only after it has taken their deliveries away
+        if was_read && !self.is_leased(pick.lease) {
+            return Err(StoreError::Purged);
+        }
         Ok(Claimed {
             lease: pick.lease,
             delivery: pick.delivery,
@@ -172,6 +177,7 @@ impl Inner {
         match self.read_content(at)? {
             Content::Accepted(it) => Ok(Event::from_stored(it.event.into())),
             Content::Carried(it) => Ok(Event::from_stored(it.event.into())),
+            Content::Purged(it) => Ok(Event::from_stored(it.remains.event.into())),
             _ => Err(StoreError::Damaged("no event where one was".to_owned())),
         }
     }
@@ -204,9 +210,16 @@ impl Inner {
 
     fn hold_back(&self, lease: Lease, error: &StoreError) {
         let delivery = lease.delivery;
-        tracing::error!(%delivery, %error, "a delivery cannot be tried, its event cannot be read");
         let until = self.now().saturating_add(HOLD_BACK);
-        self.give_back(lease, |held| *held = Some(until));
+        if self.give_back(lease, |held| *held = Some(until)) == Settled::Recorded {
+            tracing::error!(%delivery, %error, "a delivery cannot be tried, its event cannot be read");
+        }
+    }
+
+    fn is_leased(&self, lease: Lease) -> bool {
+        let state = self.state();
+        let entry = state.entries.get(&lease.delivery);
+        entry.is_some_and(|entry| entry.lease == Some(lease.token))
     }
 
     fn give_back(&self, lease: Lease, hold: impl FnOnce(&mut Option<i64>)) -> Settled {

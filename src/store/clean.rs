@@ -7,7 +7,7 @@
 //!
 //! A segment is cleaned when all its events are past retention and at most half of the deliveries in such segments are
 //! open, so that writing anew gains at least as much as it costs; or, when the journal takes most
-//! of `max_bytes`, if at most half of the segment's bytes would be carried.
+//! of `max_bytes`, if at most half of the segment's bytes would be carried or it is short.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, mpsc};
@@ -24,7 +24,7 @@ use super::local::Inner;
 use super::moves::Wanted;
 use super::overlay::Phase;
 use super::record::{
-    self, Carried, CarriedDelivery, Content, Operator, Raw, StoredKey, StoredState,
+    self, Carried, CarriedDelivery, Content, Operator, Purged, Raw, StoredKey, StoredState,
 };
 use crate::delivery::Delivery;
 use crate::id::{DeliveryId, EventId};
@@ -53,6 +53,9 @@ const DEAD_A_RUN: usize = 20_000;
 /// Milliseconds for which an expired dedupe key is still remembered: should the clock be set back, then the rebuild
 /// and the running store agree on what was a duplicate.
 const KEY_GRACE: i64 = 60 * 60 * 1000;
+
+/// A segment of less than this part of a full one is short.
+const SHORT: u64 = 16;
 
 /// Bytes of a delivery in a carried record, roughly.
 const DELIVERY_BYTES: u64 = 1024;
@@ -212,6 +215,10 @@ fn is_worth(
         return Ok(false);
     }
     drop(gate);
+    // a short one, as a start or a purge leaves it, costs little and must not stand in the way of the others
+    if bytes <= inner.options.segment_bytes / SHORT {
+        return Ok(true);
+    }
     Ok(carried_bytes(inner, oldest, past_before)? <= bytes / 2)
 }
 
@@ -372,7 +379,15 @@ fn carry(
     }
     let rows = rows.into_iter().filter(|(_, row)| needed(row)).collect();
     let remains = remains(inner, &event, rows, key)?;
-    append(inner, Content::Carried(remains), ended);
+    let content = match event.purged_at {
+        Some(at) => Content::Purged(Purged {
+            at,
+            scrubbed: !inner.gate().index()?.is_unscrubbed(id)?,
+            remains,
+        }),
+        None => Content::Carried(remains),
+    };
+    append(inner, content, ended);
     Ok(Carry::Begun)
 }
 

@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+    TryLockError,
 };
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,7 +34,7 @@ use super::overlay::{Bounds, Overlay, Phase};
 use super::space::Space;
 use super::{
     Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
-    Health, Lease, Settled, Settlement, Store, StoreError, clean, fold,
+    Health, Lease, Purged, Settled, Settlement, Store, StoreError, clean, fold,
 };
 use crate::clock::Clock;
 use crate::delivery::{Attempt, Delivery};
@@ -314,7 +315,11 @@ impl Inner {
         Ok(())
     }
 
-    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), OpenError> {
+    pub(super) fn spawn(
+        &self,
+        name: &str,
+        run: impl FnOnce() + Send + 'static,
+    ) -> Result<(), OpenError> {
         let thread = std::thread::Builder::new().name(name.to_owned());
         let handle = thread
             .spawn(run)
@@ -342,6 +347,21 @@ impl Inner {
             fold::close(&self.options.path, &index);
         }
         drop(locked(&self.lock).take());
+    }
+
+    /// Whether all threads run that should. One that could not open the index is not missed: the next start would fail
+    /// in the same way. Never waits for who closes the store.
+    fn alive(&self) -> bool {
+        if self.stopping.load(Ordering::SeqCst) || self.gate().index().is_err() {
+            return true;
+        }
+        let run = |threads: &[JoinHandle<()>]| threads.iter().all(|thread| !thread.is_finished());
+        let threads_run = match self.threads.try_lock() {
+            Ok(threads) => run(&threads),
+            Err(TryLockError::Poisoned(threads)) => run(&threads.into_inner()),
+            Err(TryLockError::WouldBlock) => true,
+        };
+        threads_run && self.journal.is_written()
     }
 
     /// Changes whether the store can be used, unless it is closed.
@@ -463,6 +483,10 @@ impl Store for LocalStore {
         self.inner.discard(delivery).await
     }
 
+    async fn purge(&self, event: EventId) -> Result<Purged, StoreError> {
+        self.inner.purge(event).await
+    }
+
     async fn event(&self, id: EventId) -> Result<Arc<Event>, StoreError> {
         self.inner.event(id).await
     }
@@ -518,6 +542,10 @@ impl Store for LocalStore {
 
     fn health(&self) -> Health {
         self.inner.health()
+    }
+
+    fn alive(&self) -> bool {
+        self.inner.alive()
     }
 
     async fn close(&self) {

@@ -71,6 +71,32 @@ impl StoreLock {
             Err(TryLockError::Error(source)) => Err(io_error("lock", &lock, source)),
         }
     }
+
+    /// Keeps every owner out of the folder without changing anything in it; others may do so at the same time.
+    /// `None` if there is nothing to lock, since no owner was there yet.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] if it has an owner; otherwise if the disk says no.
+    pub fn share(path: &Path) -> Result<Option<Self>, LockError> {
+        let lock = path.join(LOCK_FILE);
+        let file = match File::open(&lock) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(|source| io_error("open", &lock, source))?,
+        };
+        match file.try_lock_shared() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(LockError::Held {
+                path: path.to_owned(),
+            }),
+            Err(TryLockError::Error(source)) => Err(io_error("lock", &lock, source)),
+        }
+    }
+
+    /// Whether the folder ever had an owner.
+    #[must_use]
+    pub fn was_taken(path: &Path) -> bool {
+        path.join(LOCK_FILE).exists()
+    }
 }
 
 /// Makes a folder and those above it that are missing, with mode 0700, and their names durable.
@@ -127,6 +153,23 @@ mod tests {
         );
         drop(first);
         StoreLock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn readers_keep_owners_out_but_not_each_other() {
+        let temp = tempfile::tempdir().unwrap();
+        assert!(StoreLock::share(temp.path()).unwrap().is_none());
+        assert!(!StoreLock::was_taken(temp.path()), "it made no file");
+        let owner = StoreLock::take(temp.path()).unwrap();
+        let refused = StoreLock::share(temp.path());
+        assert!(matches!(refused, Err(LockError::Held { .. })));
+        drop(owner);
+        let first = StoreLock::share(temp.path()).unwrap().unwrap();
+        let second = StoreLock::share(temp.path()).unwrap().unwrap();
+        drop(first);
+        assert!(StoreLock::take(temp.path()).is_err());
+        drop(second);
+        StoreLock::take(temp.path()).unwrap();
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 mod admit;
 mod audit;
+pub mod care;
 mod claims;
 mod clean;
 #[cfg(test)]
@@ -19,6 +20,7 @@ pub mod lock;
 mod moves;
 mod overlay;
 mod position;
+mod purge;
 mod reads;
 pub mod record;
 mod space;
@@ -151,6 +153,9 @@ pub enum StoreError {
         /// What was asked for, e.g. `retried`.
         wanted: &'static str,
     },
+    /// The event's data was purged.
+    #[error("the data of the event was purged")]
+    Purged,
     /// Reading failed or what was read is damaged.
     #[error("the store cannot read: {0}")]
     Damaged(String),
@@ -173,6 +178,8 @@ pub struct EventRow {
     pub size: u64,
     /// Its deliveries; none means that no route took it.
     pub deliveries: Vec<DeliveryId>,
+    /// When its data was purged; then the sender's id is gone and the size is 0.
+    pub purged_at: Option<Timestamp>,
 }
 
 /// Which deliveries a listing shows.
@@ -208,6 +215,17 @@ pub struct DeadGroup {
     pub reason: crate::delivery::DeadReason,
     /// How many.
     pub count: u64,
+}
+
+/// What a purge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purged {
+    /// When the event was purged; the first time counts.
+    pub at: Timestamp,
+    /// Deliveries that were let go by it.
+    pub discarded: u64,
+    /// Records that were emptied, where the store keeps such.
+    pub records: u64,
 }
 
 /// What somebody did to the daemon, as the audit log takes it. Longer texts are cut: the detail to 1 KiB,
@@ -288,7 +306,14 @@ pub trait Store: Send + Sync + 'static {
     /// Lets a pending or dead delivery go. On disk when it returns.
     async fn discard(&self, delivery: DeliveryId) -> Result<Delivery, StoreError>;
 
-    /// One event.
+    /// Takes the data of one event out of the store for good: body, headers, message id, rendered bodies, what targets
+    /// answered. Id, source, type and time stay for as long as events that are done, the dedupe key as long as
+    /// it counts. Pending and dead deliveries are discarded, who has one claimed is fenced, none can
+    /// be revived. Gone from the disk when it returns; after an error it is done when it is called again, or
+    /// by the next start. One that was purged already is fine.
+    async fn purge(&self, event: EventId) -> Result<Purged, StoreError>;
+
+    /// One event; [`StoreError::Purged`] if its data was purged.
     async fn event(&self, id: EventId) -> Result<Arc<Event>, StoreError>;
 
     /// One event as listings show it.
@@ -333,6 +358,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether it takes events now.
     fn health(&self) -> Health;
+
+    /// Whether its own threads run. `false` says that one has ended though nobody closed the store, so that only a
+    /// restart can help; a store that takes nothing now is alive.
+    fn alive(&self) -> bool {
+        true
+    }
 
     /// Takes nothing more, syncs what is open and stops. `admit` answers `Unavailable` from here on.
     async fn close(&self);

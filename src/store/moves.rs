@@ -303,6 +303,9 @@ fn decide(
             "another change of this delivery is being written".to_owned(),
         ));
     }
+    if entry.row.purged {
+        return Err(StoreError::Purged);
+    }
     let state = entry.row.state;
     let mut moved = current(entry, id);
     moved.revision = moved.revision.saturating_add(1);

@@ -153,6 +153,8 @@ pub struct Overlay {
     pub events: BTreeMap<EventId, IndexedEvent>,
     /// Audit entries that are not folded yet.
     pub audits: BTreeMap<AuditId, StoredAudit>,
+    /// Purged events whose earlier records are not emptied yet.
+    pub unscrubbed: BTreeSet<EventId>,
     /// Dedupe keys that are being written or not folded yet.
     pub keys: HashMap<[u8; 32], KeyEntry>,
     /// Targets.
@@ -190,6 +192,7 @@ impl Overlay {
             entries: BTreeMap::new(),
             events: BTreeMap::new(),
             audits: BTreeMap::new(),
+            unscrubbed: BTreeSet::new(),
             keys: HashMap::new(),
             lanes: HashMap::new(),
             queue: VecDeque::new(),
@@ -340,6 +343,34 @@ impl Overlay {
         }
     }
 
+    /// The tombstone of an event is on disk. Its deliveries are in memory, marked as being changed.
+    pub fn purged(&mut self, placed: &Placed) {
+        self.events.insert(placed.id, placed.event.clone());
+        self.unscrubbed.insert(placed.id);
+        for (id, row) in &placed.deliveries {
+            self.take_event(*id);
+            let stored = row.stored(*id);
+            let moved = Moved {
+                delivery: stored.id,
+                revision: stored.revision,
+                state: stored.state,
+                attempts: stored.attempts,
+                started_at: stored.started_at,
+            };
+            self.set_state(*id, &moved);
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.row = row.clone();
+                entry.body = None;
+                entry.fresh.clear();
+                entry.held_until = None;
+                entry.changing = false;
+                entry.writing = entry.writing.saturating_sub(1);
+                entry.unfolded = entry.unfolded.saturating_add(1);
+            }
+            self.arrange(*id);
+        }
+    }
+
     /// The index holds these changes now: entries that say nothing more go.
     pub fn folded(&mut self, changes: &[Change]) {
         for change in changes {
@@ -348,7 +379,7 @@ impl Overlay {
             self.unfolded_bytes = self.unfolded_bytes.saturating_sub(change.what.weight());
             match &change.what {
                 What::Accepted { placed, .. } => {
-                    self.events.remove(&placed.id);
+                    self.event_folded(placed);
                     if let Some((key, row)) = &placed.key
                         && let Some(KeyEntry::Live(live)) = self.keys.get(key)
                         && live.event == row.event
@@ -363,11 +394,32 @@ impl Overlay {
                     self.one_folded(DeliveryId::from_bytes(moved.delivery));
                 }
                 What::Carried(placed) => self.repoint(placed, change.at),
+                What::Purged { placed, .. } => {
+                    if self.event_folded(placed) {
+                        for (id, _) in &placed.deliveries {
+                            self.one_folded(*id);
+                        }
+                    } else {
+                        // it was written anew by cleaning
+                        self.repoint(placed, change.at);
+                    }
+                }
+                What::Scrubbed(_) => {}
                 What::Audited(row) => {
                     self.audits.remove(&row.audit.id());
                 }
             }
         }
+    }
+
+    /// Lets an event's row go if none newer came; whether it was this one.
+    fn event_folded(&mut self, placed: &Placed) -> bool {
+        let known = self.events.get(&placed.id);
+        let is_it = known.is_some_and(|known| known.at == placed.event.at);
+        if is_it {
+            self.events.remove(&placed.id);
+        }
+        is_it
     }
 
     fn one_folded(&mut self, id: DeliveryId) {
@@ -382,6 +434,10 @@ impl Overlay {
         for (id, carried) in &placed.deliveries {
             if let Some(entry) = self.entries.get_mut(id) {
                 let row = &mut entry.row;
+                if row.event_at > at {
+                    // overtaken by a tombstone
+                    continue;
+                }
                 row.event_at = row.event_at.max(at);
                 if row.frozen.is_none_or(|frozen| frozen < at) {
                     row.frozen = carried.frozen;

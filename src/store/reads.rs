@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::index::rows::{DeliveryRow, IndexedEvent, Place};
 use super::local::Inner;
-use super::record::{self, Content, StoredAttempt};
+use super::record::{self, Content, Purged, StoredAttempt};
 use super::{DeadGroup, DeliveryFilter, Depth, EventRow, Health, StoreError};
 use crate::delivery::{Attempt, Delivery, State, StateKind};
 use crate::event::Event;
@@ -51,7 +51,7 @@ impl Inner {
         Ok((row.ok_or(StoreError::NotFound)?, Vec::new()))
     }
 
-    fn indexed_event(&self, id: EventId) -> Result<IndexedEvent, StoreError> {
+    pub(super) fn indexed_event(&self, id: EventId) -> Result<IndexedEvent, StoreError> {
         let gate = self.gate();
         let event = gate.index()?.event(id)?;
         let state = self.state();
@@ -66,7 +66,21 @@ impl Inner {
     }
 
     fn whole_event(&self, id: EventId) -> Result<Event, StoreError> {
-        self.retried(|| self.read_event(self.indexed_event(id)?.at))
+        self.retried(|| {
+            let event = self.unpurged(id)?;
+            let read = self.read_event(event.at);
+            // a purge may have emptied the record meanwhile
+            self.unpurged(id)?;
+            read
+        })
+    }
+
+    fn unpurged(&self, id: EventId) -> Result<IndexedEvent, StoreError> {
+        let event = self.indexed_event(id)?;
+        match event.purged_at {
+            Some(_) => Err(StoreError::Purged),
+            None => Ok(event),
+        }
     }
 
     /// Tries again what failed because cleaning has moved the record.
@@ -89,7 +103,8 @@ impl Inner {
 
     /// An event as listings show it; texts that are cut off in the index come from the journal.
     fn shown(&self, id: EventId, event: IndexedEvent) -> EventRow {
-        let whole = event.cut.then(|| self.whole_event(id).ok()).flatten();
+        let read = || self.retried(|| self.read_event(self.indexed_event(id)?.at));
+        let whole = event.cut.then(|| read().ok()).flatten();
         let (message_id, event_type) = match whole {
             Some(whole) => {
                 let parts = whole.parts();
@@ -105,6 +120,7 @@ impl Inner {
             received_at: record::time(event.received_at),
             size: event.size,
             deliveries: event.deliveries,
+            purged_at: event.purged_at.map(record::time),
         }
     }
 
@@ -281,7 +297,7 @@ impl Inner {
         for at in log {
             match self.read_content(*at)? {
                 Content::Attempted(it) => attempts.push(it.attempt),
-                Content::Carried(it) => {
+                Content::Carried(it) | Content::Purged(Purged { remains: it, .. }) => {
                     let mut all = it.deliveries.into_iter();
                     let found = all.find(|one| one.delivery.id == *id.as_bytes());
                     attempts.extend(found.map(|one| one.log).unwrap_or_default());

@@ -2,10 +2,12 @@
 //!
 //! Promise: bytes written by an earlier version stay readable (`tests/cases/store` holds some). Each
 //! record says what a delivery *became*, with a revision that only grows, so that applying a record
-//! twice, or one that was overtaken, changes nothing. Times are milliseconds since 1970 (`i64`),
+//! twice, or one that was overtaken, changes nothing. Zeros behind a payload count for nothing: a purge leaves
+//! them. Times are milliseconds since 1970 (`i64`),
 //! bodies raw bytes. Not here: headers, checksums (see `journal`), what follows from a record (see `index`).
 
 mod operator;
+mod purged;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub use operator::{Operator, StoredAudit};
+pub use purged::Purged;
 
 use super::journal::{Kind, Record};
 use crate::delivery::{Attempt, DeadReason, Delivery, Failure, Outcome, State};
@@ -54,6 +57,8 @@ pub enum Content {
     Carried(Carried),
     /// What an operator did.
     Operator(Operator),
+    /// An event's data was purged.
+    Purged(Purged),
 }
 
 /// An event with its deliveries.
@@ -248,6 +253,7 @@ impl Content {
             Self::Discarded(_) => Kind::Discarded,
             Self::Carried(_) => Kind::Carried,
             Self::Operator(_) => Kind::Operator,
+            Self::Purged(_) => Kind::Purged,
         }
     }
 
@@ -263,6 +269,7 @@ impl Content {
             Self::Revived(it) | Self::Discarded(it) => postcard::to_extend(it, to),
             Self::Carried(it) => postcard::to_extend(it, to),
             Self::Operator(it) => postcard::to_extend(it, to),
+            Self::Purged(it) => postcard::to_extend(it, to),
         }?)
     }
 
@@ -285,6 +292,7 @@ impl Content {
             Kind::Discarded => Self::Discarded(postcard::from_bytes(payload)?),
             Kind::Carried => Self::Carried(postcard::from_bytes(payload)?),
             Kind::Operator => Self::Operator(postcard::from_bytes(payload)?),
+            Kind::Purged => Self::Purged(postcard::from_bytes(payload)?),
         })
     }
 
@@ -294,7 +302,7 @@ impl Content {
         let bodies = match self {
             Self::Accepted(it) => it.event.body.0.len(),
             Self::Attempted(it) => it.frozen.as_ref().map_or(0, |raw| raw.0.len()),
-            Self::Revived(_) | Self::Discarded(_) | Self::Operator(_) => 0,
+            Self::Revived(_) | Self::Discarded(_) | Self::Operator(_) | Self::Purged(_) => 0,
             Self::Carried(it) => it.event.body.0.len(),
         };
         bodies.saturating_add(REST)
@@ -336,13 +344,14 @@ const REASONS: [(u8, DeadReason); 7] = [
 ];
 
 /// The codes of failures in records; they are never given anew.
-const FAILURES: [(u8, Failure); 6] = [
+const FAILURES: [(u8, Failure); 7] = [
     (1, Failure::Dns),
     (2, Failure::Connect),
     (3, Failure::Tls),
     (4, Failure::Timeout),
     (5, Failure::Closed),
     (6, Failure::Protocol),
+    (7, Failure::Egress),
 ];
 
 /// The code of a reason.

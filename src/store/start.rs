@@ -2,6 +2,7 @@
 //! otherwise it is moved aside (kept, named in a WARN) and rebuilt from the journal.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use super::local::{INDEX, Inner};
 use super::overlay::Phase;
 use super::position::{self, Noted};
 use super::record::{Content, RecordError};
+use crate::id::EventId;
 
 /// sled never shrinks: an index is made anew that takes so many times its rows, and more than its floor. In use it takes
 /// up to about ten times its rows, and making it anew keeps senders waiting.
@@ -35,7 +37,7 @@ enum Verdict {
 }
 
 /// Opens the index, rebuilt if need be, and folds in what it does not hold yet.
-pub(super) fn open_index(inner: &Inner, last_sequence: u64) -> Result<(), String> {
+pub(super) fn open_index(inner: &Arc<Inner>, last_sequence: u64) -> Result<(), String> {
     let store = &inner.options.path;
     let folder = store.join(INDEX);
     let found = folder.exists();
@@ -215,7 +217,7 @@ fn write(inner: &Inner, index: &Index, batch: &mut Vec<Change>) -> Result<(), St
 }
 
 /// Takes over the counts, drops what stood in segments that are gone, and lets everybody in.
-fn go_live(inner: &Inner, index: Index) -> Result<(), String> {
+fn go_live(inner: &Arc<Inner>, index: Index) -> Result<(), String> {
     let segments = inner.journal.segments();
     let floor = segments.first().map_or(0, |(number, _)| *number);
     let gone = index.segments().map_err(|error| text(&error))?;
@@ -223,6 +225,7 @@ fn go_live(inner: &Inner, index: Index) -> Result<(), String> {
         while clean::purge_some(&index, segment).map_err(|error| text(&error))? {}
     }
     let targets = index.targets().map_err(|error| text(&error))?;
+    let unscrubbed = index.unscrubbed().map_err(|error| text(&error))?;
     let meta = index.meta();
     *inner.write_gate() = Some(index);
     {
@@ -234,9 +237,23 @@ fn go_live(inner: &Inner, index: Index) -> Result<(), String> {
         for (target, counts) in targets {
             state.lane(&target).counts = counts;
         }
+        state.unscrubbed = unscrubbed.iter().copied().collect();
     }
+    finish_purges(inner, &unscrubbed);
     inner.set_phase(Phase::Ready);
     Ok(())
+}
+
+/// Empties the records of events whose purge was broken off. If that fails, it is tried at the next start, or when
+/// the event is purged again.
+fn finish_purges(inner: &Arc<Inner>, events: &[EventId]) {
+    for event in events {
+        inner.set_phase(Phase::Starting("finishing a purge"));
+        match inner.finish(*event) {
+            Ok(records) => tracing::info!(%event, records, "a purge was finished"),
+            Err(error) => tracing::error!(%event, %error, "a purge cannot be finished"),
+        }
+    }
 }
 
 /// An error with its causes.

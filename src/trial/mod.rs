@@ -1,34 +1,51 @@
-//! The samples of routes: events as vendors send them, rendered before one is sent.
+//! The tests of routes: events as vendors send them, and what must become of them, tried before one is sent.
 //!
-//! A sample is a file that a route's tests name. Here it becomes an event, is rendered as a delivery would be, is held
-//! against the schema of the output, and is mutated to see what a template does with what nobody sent yet. Pure: bytes
-//! and the time are arguments. Not here: what a test expects to come out.
+//! A test names a file with the body of an event, its sample. Here the sample becomes an event, is rendered as a delivery
+//! would be, is held against the schema of the output and compared with what is expected (`run`, `compare`, `lines`), and
+//! is mutated to see what a template does with what nobody sent yet (`mutate`). Pure: bytes are arguments, and the time
+//! and the id of a sample are always [`RECEIVED_AT`] and [`EVENT_ID`]. Not here: reading and writing the files.
 
 mod change;
+mod compare;
+mod lines;
 mod mutate;
 mod paths;
+mod run;
+mod shown;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use jiff::Timestamp;
 use serde_json::Value;
 
+pub use compare::{Difference, Differences, TOLD, differences};
+pub use lines::{LINES, Line, diff};
 pub use mutate::{Found, FoundMisfit, Mutated, PAIRS, VARIANTS};
 pub use paths::{Missing, missing};
+pub use run::{Problem, TestOutcome, Verdict, run, try_out};
 
 use std::sync::Arc;
 
 use crate::event::{Event, EventParts, UNKNOWN_TYPE};
 use crate::id::{EventId, NameError, RouteName, SourceName, TargetName};
-use crate::pattern::Subject;
-use crate::plan::{Plan, Route, Source};
-use crate::schema::Misfit;
+use crate::pattern::{Mismatch, Subject};
+use crate::plan::{Plan, Route, RouteTest, Source};
 use crate::signature;
 use crate::template::{Rendered, Scene, Template, TemplateError};
+
+/// When the event of every test came in, 2026-01-05T10:00:00Z, so that what is expected stays right.
+pub const RECEIVED_AT: Timestamp = Timestamp::constant(1_767_607_200, 0);
+
+/// The id of the event of every test, 019b8d99-6900-7000-8000-000000000000, a UUIDv7 of [`RECEIVED_AT`].
+pub const EVENT_ID: EventId = EventId::from_bytes([
+    0x01, 0x9b, 0x8d, 0x99, 0x69, 0x00, 0x70, 0, 0x80, 0, 0, 0, 0, 0, 0, 0,
+]);
 
 /// A request that nobody sent.
 #[derive(Debug, Clone)]
 pub struct Request<'a> {
+    /// The id of its event.
+    pub id: EventId,
     /// The source that it comes in by: it tells where type and id are. Without one the type is looked for at `/type`.
     pub source: Option<&'a Source>,
     /// The headers.
@@ -47,6 +64,7 @@ pub struct Request<'a> {
 /// None for a source of a plan.
 pub fn event(request: Request<'_>) -> Result<Event, NameError> {
     let Request {
+        id,
         source,
         headers,
         body,
@@ -58,7 +76,7 @@ pub fn event(request: Request<'_>) -> Result<Event, NameError> {
         None => (None, type_member(&body)),
     };
     Ok(Event::from_stored(EventParts {
-        id: EventId::generate(),
+        id,
         source: match source {
             Some(source) => source.name.clone(),
             None => "sample".parse::<SourceName>()?,
@@ -92,6 +110,8 @@ pub struct Sample {
     template: Arc<Template>,
     event: Event,
     payload: Value,
+    /// Why the route does not take it, by source; empty if it does.
+    refusals: Vec<(SourceName, Mismatch)>,
 }
 
 /// Why there is no sample.
@@ -108,64 +128,52 @@ pub enum SampleError {
     Source(#[from] NameError),
 }
 
-/// What does not come out of a sample as it should.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Trouble {
-    /// It does not render.
-    Template(TemplateError),
-    /// What it renders does not fit the schema of this name.
-    Schema(String, Vec<Misfit>),
-}
-
 impl Sample {
-    /// The sample that a body is for a route: it comes in by the first of the route's sources whose events look like it.
+    /// The sample of a test: it comes in by the first of the route's sources whose events look like it, at
+    /// [`RECEIVED_AT`], as [`EVENT_ID`].
     ///
     /// # Errors
     /// Why it is none.
-    pub fn new(
-        plan: &Plan,
-        route: &RouteName,
-        body: Vec<u8>,
-        now: Timestamp,
-    ) -> Result<Self, SampleError> {
-        let no_template = || SampleError::NoTemplate(route.clone());
-        let route = plan.router.get(route).ok_or_else(no_template)?;
+    pub fn new(plan: &Plan, test: &RouteTest) -> Result<Self, SampleError> {
+        let no_template = || SampleError::NoTemplate(test.route.clone());
+        let route = plan.router.get(&test.route).ok_or_else(no_template)?;
         let template = route.template.as_ref().ok_or_else(no_template)?;
-        let payload: Value = serde_json::from_slice(&body)
+        let payload: Value = serde_json::from_slice(&test.body)
             .map_err(|error| SampleError::NotJson(error.to_string()))?;
-        let (body, headers) = (Bytes::from(body), HeaderMap::new());
-        let mut chosen = None;
+        let body = Bytes::copy_from_slice(&test.body);
+        let mut first = None;
+        let mut refusals = Vec::new();
         for source in &route.from {
             let event = event(Request {
+                id: EVENT_ID,
                 source: plan.sources.get(source).map(AsRef::as_ref),
-                headers: &headers,
+                headers: &test.headers,
                 body: body.clone(),
                 event_type: None,
-                now,
+                now: RECEIVED_AT,
             })?;
             let subject = Subject {
                 event_type: &event.parts().event_type,
                 headers: &event.parts().headers,
                 body: Some(&payload),
             };
-            if route.pattern.matches(&subject).is_ok() {
-                chosen = Some(event);
-                break;
+            match route.pattern.matches(&subject) {
+                Ok(()) => {
+                    first = Some(event);
+                    refusals.clear();
+                    break;
+                }
+                Err(mismatch) => refusals.push((source.clone(), mismatch)),
             }
-            chosen.get_or_insert(event);
+            first.get_or_insert(event);
         }
         Ok(Self {
             route: Arc::clone(route),
             template: Arc::clone(template),
-            event: chosen.ok_or_else(no_template)?,
+            event: first.ok_or_else(no_template)?,
             payload,
+            refusals,
         })
-    }
-
-    /// Its route.
-    #[must_use]
-    pub fn route(&self) -> &Route {
-        &self.route
     }
 
     /// The parsed body.
@@ -174,26 +182,10 @@ impl Sample {
         &self.payload
     }
 
-    /// Renders it for each target of its route, and holds what comes out against the schema.
-    ///
-    /// # Errors
-    /// The first thing that does not come out as it should.
-    pub fn try_out(&self, plan: &Plan) -> Result<(), Trouble> {
-        for target in &self.route.to {
-            let rendered = self.render(plan, target, &self.payload);
-            let rendered = rendered.map_err(Trouble::Template)?;
-            let Some(output) = &self.route.schema else {
-                continue;
-            };
-            let misfits = match serde_json::from_slice(&rendered.body) {
-                Ok(value) => output.schema.misfits(&value),
-                Err(error) => vec![no_json(&error)],
-            };
-            if !misfits.is_empty() {
-                return Err(Trouble::Schema(output.schema.name().to_owned(), misfits));
-            }
-        }
-        Ok(())
+    /// Why its route does not take it, by the sources of the route; empty if it does.
+    #[must_use]
+    pub fn refusals(&self) -> &[(SourceName, Mismatch)] {
+        &self.refusals
     }
 
     /// Renders this payload in place of the sample's.
@@ -213,14 +205,5 @@ impl Sample {
             vars: &plan.vars,
         };
         self.template.render(&scene, plan.render)
-    }
-}
-
-/// What is no JSON fits no schema; the writer lets none of it out.
-fn no_json(error: &serde_json::Error) -> Misfit {
-    Misfit {
-        at: String::new(),
-        rule: String::new(),
-        message: format!("it is not JSON: {error}"),
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use ingate::config::{Compiled, ConfigErrors, load, schema};
 use ingate::plan::{Dedupe, DedupeBy, Unmatched};
-use ingate::template::{EventFacts, Scene};
+use ingate::trial;
 use serde_json::Value;
 
 /// A test secret in the form of Standard Webhooks: 32 bytes.
@@ -24,6 +24,7 @@ fn env(name: &str) -> Option<String> {
         "PARTNER_SECRET" => "psec_dGVzdC1rZXktb25seS10ZXN0LWtleS1vbmx5LTEyMzQ=",
         "INGATE_ADMIN_TOKEN" => "test-admin-token-of-some-length",
         "ERP_AUTHORIZATION" => "Bearer test",
+        "PROXY_AUTHORIZATION" => "Basic dGVzdDp0ZXN0",
         "SHORT_SECRET" => "short",
         "EMPTY_SECRET" => "",
         "LINES" => "a\nb",
@@ -181,15 +182,18 @@ fn the_schema_takes_what_is_right() {
 }
 
 /// The golden cases whose mistakes are of shape, which a schema can see.
-const WRONG_IN_SHAPE: [&str; 16] = [
+const WRONG_IN_SHAPE: [&str; 19] = [
     "aliases",
     "dedupe",
+    "egress-proxy",
+    "egress-proxy-address",
     "headers",
     "inline-secret",
     "limits",
     "match-shape",
     "missing-keys",
     "not-a-mapping",
+    "redact",
     "retry",
     "schema-shape",
     "scheme",
@@ -346,33 +350,11 @@ fn the_example_loads_with_the_shipped_templates() {
     assert_eq!(plan.targets.len(), 3);
     assert_eq!(plan.router.routes().len(), 6);
     assert_eq!(compiled.templates.len(), 5);
-    let [test] = &compiled.tests[..] else {
-        panic!("{:?}", compiled.tests);
-    };
-    let read = |path: &Path| -> Value {
-        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-    };
-    let payload = read(&test.event);
-    let routes = compiled.plan.router.routes();
-    let route = routes.iter().find(|route| route.name == test.route);
-    let scene = Scene {
-        payload: &payload,
-        event: EventFacts {
-            id: "0",
-            message_id: None,
-            source: "compliancely",
-            event_type: "compliancely.event",
-            received_at: "2026-01-05T10:00:00Z".parse().unwrap(),
-        },
-        headers: &[],
-        route: test.route.as_str(),
-        target: "erp",
-        vars: &compiled.plan.vars,
-    };
-    let template = route.unwrap().template.as_ref().unwrap();
-    let rendered = template.render(&scene, compiled.plan.render).unwrap();
-    let rendered: Value = serde_json::from_slice(&rendered.body).unwrap();
-    assert_eq!(rendered, read(&test.expect), "the example's own test holds");
+    let outcomes = trial::run(plan, &compiled.tests);
+    assert_eq!(outcomes.len(), 2);
+    for outcome in &outcomes {
+        assert!(outcome.passed(), "the example's own tests: {outcome:?}");
+    }
     assert!(plan.paths.contains_key("/in/wreno") && plan.paths.contains_key("/hooks/wingspan"));
     let erp = &plan.targets["erp"];
     assert_eq!(erp.url, "http://127.0.0.1:9000/hooks");

@@ -82,7 +82,7 @@ fn samples() -> Vec<Sample> {
             "text error" => sample.error = Some(text.trim()),
             "text repairs" => sample.repairs = text.trim(),
             // Held true where samples are tested.
-            "yaml samples" | "text warning" | "text mutated" => {}
+            "yaml samples" | "text warning" | "text mutated" | "text test" => {}
             "text tags" | "text filters" => {}
             other => match other.strip_prefix("liquid partial ") {
                 Some(name) => sample.partials.push((name, text)),

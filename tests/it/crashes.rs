@@ -6,15 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
+use crate::numbered::{SECRET, get, numbers, pending, send};
 use crate::process::{Process, Site};
-use crate::support::{Message, Peer, Turn, wait_until};
-
-const SECRET: &str = "whsec_Y3Jhc2gtdGVzdC1zZWNyZXQtMDAwMDAwMDAx";
+use crate::support::{Peer, Turn, wait_until};
 
 /// How often the daemon is killed under load.
 const ROUNDS: usize = 20;
@@ -45,40 +41,6 @@ fn site(folder: &Path, urls: &[(&str, String)]) -> Site {
     .unwrap();
     std::fs::write(folder.join("secret"), SECRET).unwrap();
     Site::new(folder, &rest(urls))
-}
-
-/// A signed event with the number `n` in it, as bytes on the wire.
-fn event(n: u64) -> Vec<u8> {
-    let body = format!("{{\"type\":\"t\",\"n\":{n}}}");
-    let at = Timestamp::now().as_second();
-    let id = format!("msg_{n}");
-    let webhook = standardwebhooks::Webhook::new(SECRET).unwrap();
-    let signature = webhook.sign(&id, at, body.as_bytes()).unwrap();
-    Message::post("/in/in", body)
-        .with("webhook-id", id)
-        .with("webhook-timestamp", at.to_string())
-        .with("webhook-signature", signature)
-        .bytes()
-}
-
-/// Sends one event; `true` if it was answered with 200.
-async fn send(port: u16, n: u64) -> bool {
-    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else {
-        return false;
-    };
-    let mut answer = Vec::new();
-    let sent = stream.write_all(&event(n)).await.is_ok();
-    // A killed daemon resets the connection.
-    let _ = stream.read_to_end(&mut answer).await;
-    sent && answer.starts_with(b"HTTP/1.1 200")
-}
-
-fn numbers(peer: &Peer) -> BTreeSet<u64> {
-    let received = peer.received();
-    received
-        .iter()
-        .map(|r| r.json()["n"].as_u64().unwrap())
-        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -137,24 +99,6 @@ async fn kill_9_under_load_loses_nothing_acknowledged() {
     // A kill is no reason to distrust the index.
     let log = site.log();
     assert!(!log.contains("the index is rebuilt"), "{log}");
-}
-
-async fn get(site: &Site, path: &str) -> Value {
-    let mut stream = TcpStream::connect(("127.0.0.1", site.admin)).await.unwrap();
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nConnection: close\r\n\r\n",
-        site.admin
-    );
-    stream.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
-}
-
-async fn pending(site: &Site) -> usize {
-    let page = get(site, "/api/v1/deliveries?state=pending&limit=500").await;
-    page["items"].as_array().unwrap().len()
 }
 
 /// All that the operator's door says of events and deliveries; what a rebuild must give back.

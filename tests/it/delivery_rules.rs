@@ -77,6 +77,7 @@ fn every_failure_is_retried() {
         Failure::Timeout,
         Failure::Closed,
         Failure::Protocol,
+        Failure::Egress,
     ] {
         let outcome = Outcome::Failed {
             failure,

@@ -11,23 +11,33 @@
 )]
 
 mod answers;
+mod care;
 mod cli;
 mod config;
 mod cookbook;
 mod crashes;
 mod delivery;
 mod delivery_rules;
+mod egress;
 mod filters;
 mod hostile;
 mod lifecycle;
 mod liquid_suite;
+mod man;
+mod numbered;
+mod packaging;
 mod process;
 mod promises;
 mod random;
 mod readme;
+mod redact;
+mod reload;
+mod route_tests;
 mod samples;
 mod secrecy;
+mod service;
 mod signature_vectors;
 mod support;
 mod tls;
+mod trace;
 mod vendors;

@@ -12,7 +12,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ingate"));
-    command.env_remove("INGATE_CONFIG").env("NO_COLOR", "1");
+    for variable in ["INGATE_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
+        command.env_remove(variable);
+    }
+    command.env("NO_COLOR", "1");
     command
 }
 
@@ -67,7 +70,7 @@ impl Site {
     }
 
     /// Starts the daemon without waiting for it; its words go to `daemon.log` in the folder.
-    fn spawn(&self, environment: &[(&str, &str)]) -> Process {
+    pub fn spawn(&self, environment: &[(&str, &str)]) -> Process {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -135,6 +138,11 @@ impl Process {
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// SIGHUP
+    pub fn hang_up(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::HUP).unwrap();
     }
 
     /// SIGTERM, and how it ended.

@@ -55,8 +55,11 @@ impl Folder {
         std::fs::write(path, text).unwrap();
     }
 
+    /// Runs `check` where tests expect what comes out, if anything does: what they expect is not what these stories
+    /// are about.
     fn check(&self, flags: &[&str]) -> Output {
         let config = self.0.path().join("config.yaml").display().to_string();
+        ingate(&["test", "-c", &config, "--bless"]);
         ingate(&[&["check", "-c", &config], flags].concat())
     }
 
@@ -165,7 +168,7 @@ fn check_warns_of_paths_that_no_sample_has() {
         "config.yaml",
         &format!(
             "{}    tests:\n      - {{event: samples/vendor.json, expect: samples/vendor.out.json}}\n      \
-             - {{event: samples/other.json, expect: samples/vendor.out.json}}\n",
+             - {{event: samples/other.json, expect: samples/other.out.json}}\n",
             config("http://127.0.0.1:9/")
         ),
     );
@@ -354,9 +357,46 @@ fn the_guide_on_samples_is_true() {
         ),
         format!("takes at most {} steps", grouped(schema::STEPS)),
         format!("has at most {} KiB", schema::SCHEMA_BYTES >> 10),
+        format!(
+            "At most {} differences and {} lines of a test",
+            trial::TOLD,
+            trial::LINES
+        ),
+        format!("`event.id` is always `{}`", trial::EVENT_ID),
+        format!("`event.received_at` `{}`", trial::RECEIVED_AT),
     ] {
         assert!(guide.contains(&bound), "{bound}");
     }
+}
+
+#[test]
+fn the_guide_on_tests_is_true() {
+    let folder = Folder::new("");
+    let head = config("http://127.0.0.1:9/");
+    let (head, _) = head.split_once("routes:").unwrap();
+    folder.write("config.yaml", &format!("{head}{}", block("yaml samples")));
+    folder.write("templates/vendor.json.liquid", TEMPLATE);
+    let out =
+        |phone: &str| format!(r#"{{"name": "Acme", "phone": "{phone}", "tags": ["a", "b"]}}"#);
+    folder.write(
+        "samples/vendor-updated.json",
+        &SAMPLE.replace(r#", "b""#, ""),
+    );
+    folder.write("samples/vendor-updated.out.json", &out("+49 1 "));
+    folder.write(
+        "samples/vendor-without-phone.json",
+        &SAMPLE.replace("phone", "fax"),
+    );
+    folder.write("samples/vendor-without-phone.out.json", &out("none"));
+    let config = folder.0.path().join("config.yaml").display().to_string();
+    let output = ingate(&["test", "-c", &config]);
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    let place = format!("{}/", folder.0.path().display());
+    let shown = data(&output).replace(&place, "");
+    let (passed, rest): (Vec<&str>, Vec<&str>) =
+        shown.lines().partition(|line| line.starts_with("pass"));
+    assert_eq!(passed, ["pass  vendors  samples/vendor-without-phone.json"]);
+    assert_eq!(rest.join("\n"), block("text test").trim_end());
 }
 
 /// A number with commas.

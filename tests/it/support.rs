@@ -414,6 +414,8 @@ pub enum Turn {
     With(u16, Vec<(&'static str, String)>),
     /// Answers with status 500 and all headers of the request, one a line.
     Echo,
+    /// Answers with status 500 and the body of the request.
+    Mirror,
     /// Never answers.
     Hang,
 }
@@ -561,6 +563,7 @@ async fn answer_as_told(
     let Ok(body) = body.collect().await else {
         return Ok(Response::new(Full::default()));
     };
+    let body = body.to_bytes();
     let lines = head.headers.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
         format!("{name}: {value}\n")
@@ -570,7 +573,7 @@ async fn answer_as_told(
         method: head.method,
         path: head.uri.path().to_owned(),
         headers: head.headers,
-        body: body.to_bytes(),
+        body: body.clone(),
         at: Timestamp::now(),
     });
     let turn = shared.script.lock().unwrap().pop_front();
@@ -580,6 +583,10 @@ async fn answer_as_told(
         Turn::Echo => {
             let answer = Response::builder().status(500);
             return Ok(answer.body(Full::from(echo)).unwrap());
+        }
+        Turn::Mirror => {
+            let answer = Response::builder().status(500);
+            return Ok(answer.body(Full::new(body)).unwrap());
         }
         Turn::Hang => std::future::pending().await,
     };

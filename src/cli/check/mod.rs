@@ -1,4 +1,4 @@
-//! `ingate check`: compiles the configuration, its templates, schemes and secrets, and tries the samples.
+//! `ingate check`: compiles the configuration, its templates, schemes and secrets, and runs the tests of the routes.
 
 mod samples;
 
@@ -173,6 +173,7 @@ impl Checked {
                 })).collect::<Vec<_>>(),
                 "samples": self.samples_of(name).map(samples::as_json),
             })).collect::<Vec<_>>(),
+            "tests": looked.outcomes.iter().map(super::test::as_json).collect::<Vec<_>>(),
             "errors": errors,
             "warnings": warnings,
         })

@@ -1,11 +1,14 @@
-//! What `check` says of samples: do they render and fit, which paths are in none, what do their variants come to.
+//! What `check` says of samples: do they become what their tests expect, which paths are in none, what do their variants
+//! come to.
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::config::{Compiled, Diagnostic, RouteTest, Severity, TemplateFile};
 use crate::template::{Read, ShownPath};
-use crate::trial::{self, Found, FoundMisfit, Mutated, Sample, Trouble};
+use crate::trial::{self, Differences, Found, FoundMisfit, Mutated, Problem, Sample, TestOutcome};
+
+/// Most differences of one test that are told; `test` tells more.
+const DIFFERENCES: usize = 3;
 
 /// All that is to say.
 #[derive(Debug, Default)]
@@ -16,6 +19,8 @@ pub(super) struct Looked {
     pub(super) warnings: Vec<Diagnostic>,
     /// Templates that have samples, in the order of the routes.
     pub(super) templates: Vec<TemplateSamples>,
+    /// What came of all tests, in the order of the templates.
+    pub(super) outcomes: Vec<TestOutcome>,
 }
 
 /// The samples of a template.
@@ -23,8 +28,10 @@ pub(super) struct Looked {
 pub(super) struct TemplateSamples {
     pub(super) name: String,
     pub(super) samples: usize,
-    /// How many come out as they should.
+    /// How many are rendered and fit.
     pub(super) good: usize,
+    /// How many become what is expected of them.
+    pub(super) passed: usize,
     /// What came of their variants, where that was asked for.
     pub(super) mutated: Option<Mutated>,
 }
@@ -52,29 +59,20 @@ impl Looked {
     ) {
         let plan = &compiled.plan;
         let mut samples = Vec::new();
-        let mut good = 0;
+        let (mut good, mut passed) = (0, 0);
         let mut mutated = mutate.then(Mutated::default);
         for test in tests {
-            let body = test.body.clone();
-            let sample = match Sample::new(plan, &test.route, body, Timestamp::now()) {
-                Ok(sample) => sample,
-                Err(why) => {
-                    let message = format!("{why} (a sample of route {})", test.route);
-                    let error = Diagnostic::of_file(Severity::Error, &test.event, message);
-                    self.errors.push(error);
-                    continue;
+            let outcome = trial::try_out(plan, test);
+            self.errors.extend(told(&outcome));
+            good += usize::from(outcome.came_out());
+            passed += usize::from(outcome.passed());
+            if let Ok(sample) = Sample::new(plan, test) {
+                if let (true, Some(mutated)) = (outcome.came_out(), &mut mutated) {
+                    mutated.add(plan, &sample);
                 }
-            };
-            match sample.try_out(plan) {
-                Ok(()) => {
-                    good += 1;
-                    if let Some(mutated) = &mut mutated {
-                        mutated.add(plan, &sample);
-                    }
-                }
-                Err(trouble) => self.errors.extend(told(test, trouble)),
+                samples.push(sample);
             }
-            samples.push(sample);
+            self.outcomes.push(outcome);
         }
         let payloads: Vec<&Value> = samples.iter().map(Sample::payload).collect();
         // Without any sample that can be read every path would be missing.
@@ -91,29 +89,87 @@ impl Looked {
             name: file.name.clone(),
             samples: tests.len(),
             good,
+            passed,
             mutated,
         });
     }
 }
 
-fn told(test: &RouteTest, trouble: Trouble) -> Vec<Diagnostic> {
-    let sample = test.event.display();
-    match trouble {
-        Trouble::Template(mut error) => {
-            error.message = format!("{} (with the sample {sample})", error.message);
-            vec![Diagnostic::of_template(Severity::Error, "", &error)]
+/// Why a test fails, at the places where something can be done about it.
+fn told(outcome: &TestOutcome) -> Vec<Diagnostic> {
+    let mut told: Vec<Diagnostic> = Vec::new();
+    for problem in outcome.problems() {
+        let count = told.len();
+        of_problem(outcome, problem, &mut told);
+        if problem.targets().is_empty() {
+            continue;
         }
-        Trouble::Schema(schema, misfits) => {
-            let told = misfits.into_iter().map(|misfit| {
-                let message = format!(
-                    "what route {} makes of it does not fit {schema}: {misfit}",
-                    test.route
-                );
-                Diagnostic::of_file(Severity::Error, &test.event, message)
-            });
-            told.collect()
+        let targets: Vec<&str> = problem.targets().iter().map(|t| t.as_str()).collect();
+        for error in told.iter_mut().skip(count) {
+            error.message = format!("for {}: {}", targets.join(", "), error.message);
         }
     }
+    told
+}
+
+fn of_problem(outcome: &TestOutcome, problem: &Problem, told: &mut Vec<Diagnostic>) {
+    let TestOutcome {
+        route,
+        event,
+        expect,
+        ..
+    } = outcome;
+    let of_file = |file, message: String| Diagnostic::of_file(Severity::Error, file, message);
+    match problem {
+        Problem::NoSample(why) => {
+            told.push(of_file(event, format!("{why} (a sample of route {route})")));
+        }
+        Problem::Template { error, .. } => {
+            let mut error = error.clone();
+            error.message = format!("{} (with the sample {})", error.message, event.display());
+            told.push(Diagnostic::of_template(Severity::Error, "", &error));
+        }
+        Problem::Schema {
+            schema, misfits, ..
+        } => told.extend(misfits.iter().map(|misfit| {
+            let message = format!("what route {route} makes of it does not fit {schema}: {misfit}");
+            of_file(event, message)
+        })),
+        Problem::Differs { differences, .. } => {
+            let differences = briefly(differences);
+            let message = format!("route {route} does not make this of its event: {differences}");
+            told.push(Diagnostic {
+                help: Some(format!("`ingate test {route}` shows it whole")),
+                ..of_file(expect, message)
+            });
+        }
+        Problem::NotTaken(_) | Problem::TargetsDiffer(_) => {
+            told.push(of_file(
+                event,
+                format!("{problem} (a test of route {route})"),
+            ));
+        }
+        Problem::NoExpectation(why) => told.push(Diagnostic {
+            help: Some("`ingate test --bless` writes what comes out".to_owned()),
+            ..of_file(expect, format!("{why} (a test of route {route})"))
+        }),
+        Problem::ExpectationNotJson(why) => {
+            let message = format!("it is not JSON: {why} (a test of route {route})");
+            told.push(of_file(expect, message));
+        }
+    }
+}
+
+/// The first differences on one line.
+fn briefly(differences: &Differences) -> String {
+    let Differences { told, more } = differences;
+    let shown = told.iter().take(DIFFERENCES).map(ToString::to_string);
+    let mut shown: Vec<String> = shown.collect();
+    let more = more + told.len() - shown.len();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    shown.join("; ")
 }
 
 fn warning(read: &Read, message: String, near: Option<String>) -> Diagnostic {
@@ -137,6 +193,10 @@ impl TemplateSamples {
             "samples",
             format!("{} of {} rendered", self.good, self.samples),
         )];
+        rows.push((
+            "tests",
+            format!("{} of {} passed", self.passed, self.samples),
+        ));
         if let Some(mutated) = &self.mutated {
             rows.push(("mutated", summary(mutated)));
         }

@@ -18,8 +18,10 @@ use crate::clock;
 use crate::event::{Event, EventParts};
 use crate::id::EventId;
 use crate::pattern::Pattern;
-use crate::plan::{AdminPlan, Limits, Plan, Route, Router, StorePlan, Target, Unmatched};
+use crate::plan::{AdminPlan, Limits, Plan, Route, Router, Source, StorePlan, Target, Unmatched};
+use crate::redact::Redaction;
 use crate::retry::RetryPolicy;
+use crate::signature::{Scheme, SchemeRecord};
 use crate::template::RenderLimits;
 
 /// How long a test waits for what must come.
@@ -65,6 +67,21 @@ pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
     }
 }
 
+/// A source of this name that nobody can send to.
+pub(crate) fn source(name: &str) -> Source {
+    let scheme = SchemeRecord::preset("hmac").unwrap();
+    Source {
+        name: name.parse().unwrap(),
+        path: format!("/in/{name}"),
+        url: None,
+        scheme: Scheme::compile(&scheme).unwrap(),
+        keys: Vec::new(),
+        dedupe: None,
+        trust_trace: false,
+        redact: Redaction::default(),
+    }
+}
+
 /// A plan with these targets and the route `all` to them, without a template.
 pub(crate) fn plan(targets: Vec<Target>) -> Plan {
     let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -99,13 +116,14 @@ pub(crate) fn plan(targets: Vec<Target>) -> Plan {
             body_timeout: Duration::from_secs(30),
             connections: 16,
         },
-        sources: BTreeMap::new(),
+        sources: BTreeMap::from([("wreno".parse().unwrap(), Arc::new(source("wreno")))]),
         paths: HashMap::new(),
         router: Router::new(vec![Arc::new(route)]),
         targets: targets
             .into_iter()
             .map(|target| (target.name.clone(), Arc::new(target)))
             .collect(),
+        egress: Arc::default(),
         unmatched: Unmatched::Keep,
         vars: serde_json::Map::new(),
         render: RenderLimits {

@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
 use crate::store::{
     Admission, Admitted, AuditEntry, AuditNote, Claimed, Claims, DeadGroup, DeliveryFilter, Depth,
-    EventRow, Health, Lease, Novelty, Settled, Settlement, Store, StoreError,
+    EventRow, Health, Lease, Novelty, Purged, Settled, Settlement, Store, StoreError,
 };
 
 /// A store in memory.
@@ -35,6 +35,7 @@ struct Inner {
     arrivals: HashMap<TargetName, Arc<Notify>>,
     released: Vec<DeliveryId>,
     audits: Vec<AuditEntry>,
+    purged: HashMap<EventId, Timestamp>,
     claims: usize,
     /// So many calls fail before the next one works.
     failing_claims: usize,
@@ -164,6 +165,7 @@ impl Inner {
                 .filter(|delivery| delivery.event == parts.id)
                 .map(|delivery| delivery.id)
                 .collect(),
+            purged_at: self.purged.get(&parts.id).copied(),
         }
     }
 }
@@ -321,8 +323,38 @@ impl Store for MemoryStore {
         Ok(delivery.clone())
     }
 
+    async fn purge(&self, id: EventId) -> Result<Purged, StoreError> {
+        let now = self.clock.now();
+        let mut inner = self.lock();
+        let event = inner.events.get(&id).ok_or(StoreError::NotFound)?;
+        let mut parts = event.parts().clone();
+        (parts.message_id, parts.headers) = (None, Vec::new());
+        parts.body = Bytes::new();
+        inner.events.insert(id, Arc::new(Event::from_stored(parts)));
+        let at = *inner.purged.entry(id).or_insert(now);
+        let mut discarded = 0;
+        let mut ids = HashSet::new();
+        for delivery in inner.deliveries.values_mut().filter(|it| it.event == id) {
+            ids.insert(delivery.id);
+            if matches!(delivery.state, State::Pending { .. } | State::Dead { .. }) {
+                delivery.state = State::Discarded { at };
+                discarded += 1;
+            }
+        }
+        inner.out.retain(|lease| !ids.contains(&lease.delivery));
+        inner.frozen.retain(|id, _| !ids.contains(id));
+        Ok(Purged {
+            at,
+            discarded,
+            records: 0,
+        })
+    }
+
     async fn event(&self, id: EventId) -> Result<Arc<Event>, StoreError> {
         let inner = self.lock();
+        if inner.purged.contains_key(&id) {
+            return Err(StoreError::Purged);
+        }
         inner.events.get(&id).cloned().ok_or(StoreError::NotFound)
     }
 

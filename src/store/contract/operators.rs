@@ -1,11 +1,11 @@
-//! The cases of the contract that are about operators: the audit log, what is held.
+//! The cases of the contract that are about operators: the audit log, what is held, purging.
 
 use std::collections::BTreeSet;
 
-use super::super::{AuditEntry, AuditNote, Settled, StoreError};
-use super::{World, everything, name};
-use crate::delivery::{HELD, Next, State};
-use crate::id::{DeliveryId, RouteName};
+use super::super::{AuditEntry, AuditNote, EventRow, Novelty, Settled, StoreError};
+use super::{World, everything, keyed, name};
+use crate::delivery::{DeadReason, HELD, Next, State};
+use crate::id::{DeliveryId, EventId, RouteName};
 
 fn note(detail: &str) -> AuditNote {
     AuditNote {
@@ -181,4 +181,103 @@ async fn hold_one_of(world: &World, id: DeliveryId) -> usize {
         }
     }
     count
+}
+
+pub async fn a_purged_event_is_gone_but_for_its_tombstone(mut world: World) {
+    let (other, _) = world.admit(&["erp"]).await;
+    let first = world.claim_one("erp").await;
+    let new = keyed(world.now(), 7, 1);
+    let id = world.store.admit(new).await.unwrap().event;
+    let (_, after) = world.admit(&["audit"]).await;
+    let claimed = world.claim_one("erp").await;
+    assert_eq!(claimed.delivery.event, id);
+    let retry = Next::RetryAt(world.now());
+    world.settle(&claimed, retry, Some("frozen")).await;
+    let leased = world.claim_one("erp").await;
+    let row = world.store.event_row(id).await.unwrap();
+    assert_eq!(row.purged_at, None);
+    world.pass(5);
+    let purged = world.store.purge(id).await.unwrap();
+    assert_eq!((purged.at, purged.discarded), (world.now(), 1));
+    let late = world.settle(&leased, Next::Done, Some("late")).await;
+    assert_eq!(late, Settled::Fenced);
+    let delivery = leased.delivery.id;
+    for _ in 0..2 {
+        assert!(matches!(
+            world.store.event(id).await,
+            Err(StoreError::Purged)
+        ));
+        let left = world.store.event_row(id).await.unwrap();
+        let wanted = EventRow {
+            message_id: None,
+            size: 0,
+            purged_at: Some(purged.at),
+            ..row.clone()
+        };
+        assert_eq!(left, wanted);
+        let state = State::Discarded { at: purged.at };
+        assert_eq!(world.state(delivery).await, state);
+        assert_eq!(world.store.attempts(delivery).await.unwrap().len(), 1);
+        assert_eq!(world.store.revive(delivery).await, Err(StoreError::Purged));
+        assert_eq!(world.store.discard(delivery).await, Err(StoreError::Purged));
+        let again = world.store.purge(id).await.unwrap();
+        assert_eq!((again.at, again.discarded), (purged.at, 0));
+        let twin = world.store.admit(keyed(world.now(), 7, 1)).await.unwrap();
+        assert_eq!((twin.event, twin.novelty), (id, Novelty::Duplicate));
+        let depths = world.store.depths().await.unwrap();
+        assert_eq!(depths.iter().map(|it| it.pending).sum::<u64>(), 2);
+        let before = everything(&*world.store).await;
+        world.restart().await;
+        assert_eq!(everything(&*world.store).await, before);
+    }
+    // all others are as they were
+    let claimed = world.claim_one("erp").await;
+    assert_eq!(claimed.delivery.id, first.delivery.id);
+    assert_eq!(claimed.event.id(), other);
+    assert_eq!(claimed.event.parts(), first.event.parts());
+    assert_eq!(world.claim_one("audit").await.delivery.id, after[0]);
+    let unknown = world.store.purge(EventId::generate()).await;
+    assert_eq!(unknown, Err(StoreError::NotFound));
+    world.store.close().await;
+    let closed = world.store.purge(other).await;
+    assert!(matches!(closed, Err(StoreError::Unavailable(_))));
+}
+
+pub async fn an_event_in_any_state_can_be_purged(mut world: World) {
+    let mut events = Vec::new();
+    for next in [
+        Some(Next::Done),
+        Some(Next::RetryAt(world.in_seconds(100))),
+        Some(Next::Bury(DeadReason::Render)),
+        None,
+    ] {
+        events.push(world.admit(&["erp"]).await.0);
+        let claimed = world.claim_one("erp").await;
+        if let Some(next) = next {
+            world.settle(&claimed, next, Some("frozen")).await;
+        }
+    }
+    events.push(world.admit(&["audit"]).await.0);
+    hold_one(&world, "audit").await;
+    events.push(world.admit(&[]).await.0);
+    let mut discarded = 0;
+    for event in &events {
+        discarded += world.store.purge(*event).await.unwrap().discarded;
+    }
+    assert_eq!(discarded, 4);
+    for _ in 0..2 {
+        assert!(world.store.depths().await.unwrap().is_empty());
+        assert!(world.store.dead_groups().await.unwrap().is_empty());
+        assert!(world.claim("erp", 9).await.is_empty());
+        let resumed = world
+            .store
+            .resume(&name("audit"), &routes(&["orders"]))
+            .await;
+        assert_eq!(resumed, Ok(0));
+        let listed = world.store.events(None, 99).await.unwrap();
+        assert_eq!(listed.len(), 6);
+        assert!(listed.iter().all(|row| row.purged_at.is_some()));
+        world.pass(1000);
+        world.restart().await;
+    }
 }

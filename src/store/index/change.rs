@@ -1,7 +1,9 @@
 //! What a record of the journal changes in the index: the record without its bodies, and where it is.
 
 use super::super::journal::Position;
-use super::super::record::{Content, Moved, Operator, StoredDelivery, StoredEvent, StoredKey};
+use super::super::record::{
+    Carried, Content, Moved, Operator, StoredDelivery, StoredEvent, StoredKey,
+};
 use super::rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, Place};
 use crate::id::{DeliveryId, EventId};
 
@@ -39,6 +41,15 @@ pub enum What {
     Carried(Placed),
     /// An operator did something.
     Audited(AuditRow),
+    /// An event's data was purged.
+    Purged {
+        /// What is left of it.
+        placed: Placed,
+        /// Whether its earlier records are emptied.
+        scrubbed: bool,
+    },
+    /// The earlier records of a purged event are emptied.
+    Scrubbed(EventId),
 }
 
 /// An event and its deliveries as a record places them.
@@ -89,6 +100,13 @@ impl Placed {
         }
     }
 
+    fn carried(carried: &Carried, at: Place) -> Self {
+        let deliveries = carried.deliveries.iter();
+        let deliveries =
+            deliveries.map(|one| (&one.delivery, one.frozen.is_some(), !one.log.is_empty()));
+        Self::new(&carried.event, deliveries, carried.key, at)
+    }
+
     /// Sets the place of the record, once it is known.
     pub fn place(&mut self, at: Place) {
         self.event.at = at;
@@ -134,13 +152,19 @@ impl What {
                 attempt: false,
                 frozen: false,
             },
-            Content::Carried(it) => {
-                let deliveries = it
-                    .deliveries
-                    .iter()
-                    .map(|one| (&one.delivery, one.frozen.is_some(), !one.log.is_empty()));
-                Self::Carried(Placed::new(&it.event, deliveries, it.key, at))
+            Content::Carried(it) => Self::Carried(Placed::carried(it, at)),
+            Content::Purged(it) => {
+                let mut placed = Placed::carried(&it.remains, at);
+                placed.event.purged_at = Some(it.at);
+                for (_, row) in &mut placed.deliveries {
+                    row.purged = true;
+                }
+                Self::Purged {
+                    placed,
+                    scrubbed: it.scrubbed,
+                }
             }
+            Content::Operator(Operator::Scrubbed(id)) => Self::Scrubbed(EventId::from_bytes(*id)),
             Content::Operator(Operator::Audit(audit)) => Self::Audited(AuditRow {
                 at,
                 audit: audit.clone(),
@@ -151,9 +175,11 @@ impl What {
     /// Sets the place of the record, once it is known.
     pub fn place(&mut self, at: Place) {
         match self {
-            Self::Accepted { placed, .. } | Self::Carried(placed) => placed.place(at),
+            Self::Accepted { placed, .. } | Self::Carried(placed) | Self::Purged { placed, .. } => {
+                placed.place(at)
+            }
             Self::Audited(row) => row.at = at,
-            Self::Moved { .. } => {}
+            Self::Moved { .. } | Self::Scrubbed(_) => {}
         }
     }
 
@@ -164,11 +190,11 @@ impl What {
         const BASE: usize = 400;
         const EACH: usize = 600;
         match self {
-            Self::Moved { .. } => BASE,
+            Self::Moved { .. } | Self::Scrubbed(_) => BASE,
             Self::Audited(row) => {
                 BASE.saturating_add(usize::try_from(row.audit.size()).unwrap_or(BASE))
             }
-            Self::Accepted { placed, .. } | Self::Carried(placed) => {
+            Self::Accepted { placed, .. } | Self::Carried(placed) | Self::Purged { placed, .. } => {
                 BASE.saturating_add(placed.deliveries.len().saturating_mul(EACH))
             }
         }

@@ -216,6 +216,26 @@ impl Index {
         Ok(segments)
     }
 
+    /// Whether an event was purged and its earlier records are not known to be emptied.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn is_unscrubbed(&self, id: EventId) -> Result<bool, IndexError> {
+        Ok(self.db.contains_key(rows::unscrubbed_key(id))?)
+    }
+
+    /// All such events.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn unscrubbed(&self) -> Result<Vec<EventId>, IndexError> {
+        let mut events = Vec::new();
+        for key in self.db.scan_prefix([rows::UNSCRUBBED]).keys() {
+            events.extend(rows::last_event(&key?));
+        }
+        Ok(events)
+    }
+
     /// Events whose record stands in the segment, at most `most`, those after `after`.
     ///
     /// # Errors

@@ -47,6 +47,8 @@ pub const TARGET: u8 = b'n';
 pub const AGE: u8 = b'o';
 /// Target, due, delivery id: pending deliveries by due time.
 pub const DUE: u8 = b'q';
+/// Event id: events that were purged and whose earlier records are not emptied yet.
+pub const UNSCRUBBED: u8 = b'p';
 /// Segment, event id: events whose record stands in the segment.
 pub const PLACED: u8 = b's';
 /// Target, reason, delivery id: dead deliveries.
@@ -104,6 +106,8 @@ pub struct DeliveryRow {
     pub frozen: Option<Place>,
     /// The records of its last attempts, oldest first; a carried record stands for all before it.
     pub log: Vec<Place>,
+    /// Whether its event's data was purged; then it stays as it is.
+    pub purged: bool,
 }
 
 impl DeliveryRow {
@@ -121,6 +125,7 @@ impl DeliveryRow {
             started_at: delivery.started_at,
             frozen: None,
             log: Vec::new(),
+            purged: false,
         }
     }
 
@@ -184,6 +189,8 @@ pub struct IndexedEvent {
     pub more: u32,
     /// Its dedupe key.
     pub key: Option<[u8; 32]>,
+    /// When its data was purged.
+    pub purged_at: Option<i64>,
 }
 
 impl IndexedEvent {
@@ -212,6 +219,7 @@ impl IndexedEvent {
             deliveries,
             more: 0,
             key,
+            purged_at: None,
         }
     }
 
@@ -385,6 +393,12 @@ pub fn more_key(id: EventId, number: usize) -> Vec<u8> {
 #[must_use]
 pub fn segment_key(segment: u64) -> Vec<u8> {
     key(SEGMENT, &[&segment.to_be_bytes()])
+}
+
+/// The key of an event whose records are not emptied yet.
+#[must_use]
+pub fn unscrubbed_key(id: EventId) -> Vec<u8> {
+    key(UNSCRUBBED, &[id.as_bytes()])
 }
 
 /// The key of an event in its segment.

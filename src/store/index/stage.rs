@@ -63,6 +63,8 @@ impl<'a> Stage<'a> {
             }
             What::Carried(placed) => self.carry(placed)?,
             What::Audited(row) => self.audit(row)?,
+            What::Purged { placed, scrubbed } => self.bury(placed, *scrubbed)?,
+            What::Scrubbed(id) => self.remove(rows::unscrubbed_key(*id))?,
         }
         self.meta.sequence = change.sequence;
         self.meta.at = change.at;
@@ -97,6 +99,16 @@ impl<'a> Stage<'a> {
         }
         self.remove_event(placed.id)?;
         self.place(placed)
+    }
+
+    /// Nothing comes after a tombstone but a copy of it, so it always counts.
+    fn bury(&mut self, placed: &Placed, scrubbed: bool) -> Result<(), IndexError> {
+        self.remove_event(placed.id)?;
+        self.place(placed)?;
+        if !scrubbed {
+            self.put(rows::unscrubbed_key(placed.id), &())?;
+        }
+        Ok(())
     }
 
     fn place(&mut self, placed: &Placed) -> Result<(), IndexError> {
@@ -146,6 +158,7 @@ impl<'a> Stage<'a> {
             self.set_delivery(delivery, old, None)?;
         }
         self.remove(rows::event_key(id))?;
+        self.remove(rows::unscrubbed_key(id))?;
         self.remove(rows::placed_key(event.at.segment, id))?;
         self.count_segment(event.at.segment, |row| {
             row.events = row.events.saturating_sub(1);

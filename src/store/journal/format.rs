@@ -21,7 +21,7 @@
 use crc32c::{crc32c, crc32c_append};
 
 /// The newest format that this version writes and reads.
-pub(super) const FORMAT: u32 = 1;
+pub(in crate::store) const FORMAT: u32 = 1;
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER: usize = 56;

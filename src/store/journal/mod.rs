@@ -8,15 +8,17 @@
 //! * A record is read as it was written or not at all; damage is set aside and reported, never fatal.
 //!
 //! It knows bytes and kinds of records, not what they mean (see `store::record`). Segments are never
-//! removed by themselves (see cleaning).
+//! removed by themselves (see cleaning), and written anew only to empty records (see purging).
 
 pub(super) mod disk;
 mod format;
 #[cfg(test)]
 pub(super) mod power;
 mod recovery;
+mod rewrite;
 mod scan;
 mod segments;
+pub(super) mod view;
 mod walk;
 mod writer;
 
@@ -25,6 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Duration;
 
+pub(super) use format::FORMAT;
 pub use format::MAX_PAYLOAD;
 
 use disk::{Disk, RealDisk};
@@ -60,17 +63,20 @@ pub enum Kind {
     Carried = 5,
     /// What an operator did.
     Operator = 6,
+    /// The tombstone of an event whose data was purged.
+    Purged = 7,
 }
 
 impl Kind {
     /// Every kind, the highest number last.
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Accepted,
         Self::Attempted,
         Self::Revived,
         Self::Discarded,
         Self::Carried,
         Self::Operator,
+        Self::Purged,
     ];
 
     fn from_number(number: u8) -> Option<Self> {
@@ -235,6 +241,7 @@ impl Journal {
         let above = super::lock::parent_of(folder);
         disk.sync_folder(above)
             .map_err(|error| io_error("sync", above, error))?;
+        rewrite::remove_unfinished(folder)?;
         let recovered = recovery::recover(folder)?;
         let report = recovered.report;
         metrics.store_quarantined(report.quarantined.len() as u64);
@@ -343,12 +350,58 @@ impl Journal {
         removed
     }
 
+    /// Gives some records of a segment other payloads, which are not longer; gives how many. `edit` is asked twice about
+    /// them. Everything else stays where it is; readers see each record as it was or as it is now. If it is the
+    /// open segment and something is changed, a fresh one is begun first. Blocks; one at a time, and none
+    /// while segments are removed.
+    ///
+    /// # Errors
+    /// If the disk says no; then the segment is as it was, or is changed but maybe not on disk yet.
+    pub fn rewrite(
+        &self,
+        segment: u64,
+        edit: &mut dyn FnMut(&Record) -> Option<Vec<u8>>,
+    ) -> Result<u64, JournalError> {
+        let Shared {
+            queue,
+            segments,
+            disk,
+            ..
+        } = &*self.shared;
+        let found = rewrite::find(segments, segment, edit)?;
+        if found.is_empty() {
+            return Ok(0);
+        }
+        if segments.newest() == Some(segment) {
+            queue.end_segment(segment)?;
+        }
+        rewrite::rewrite(segments, &**disk, segment, &found, edit)?;
+        Ok(found.len() as u64)
+    }
+
+    /// Syncs the names of the segments.
+    ///
+    /// # Errors
+    /// If the disk says no.
+    pub fn sync_names(&self) -> Result<(), JournalError> {
+        let folder = self.shared.segments.folder();
+        let synced = self.shared.disk.sync_folder(folder);
+        synced.map_err(|error| io_error("sync", folder, error))
+    }
+
     /// Whether it takes records; if not, why.
     ///
     /// # Errors
     /// The reason why not.
     pub fn health(&self) -> Result<(), JournalError> {
         self.shared.queue.health()
+    }
+
+    /// Whether the writer's thread runs, or is being closed. Never waits.
+    pub(super) fn is_written(&self) -> bool {
+        let handle = self.shared.handle.try_lock();
+        let ended = handle.is_ok_and(|handle| handle.as_ref().is_some_and(JoinHandle::is_finished));
+        !ended
     }
 
     /// Syncs everything, stops the writer's thread and waits for it. From within a `done` it does

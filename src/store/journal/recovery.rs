@@ -263,7 +263,7 @@ impl Found {
 }
 
 /// The numbers of the segments in a folder, oldest first.
-fn numbers_in(folder: &Path) -> Result<Vec<u64>, JournalError> {
+pub(super) fn numbers_in(folder: &Path) -> Result<Vec<u64>, JournalError> {
     let list = |error| io_error("list", folder, error);
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder).map_err(list)? {

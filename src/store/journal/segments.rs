@@ -93,6 +93,19 @@ impl Segments {
             .collect()
     }
 
+    pub(super) fn get(&self, number: u64) -> Option<Segment> {
+        lock(&self.known).get(&number).cloned()
+    }
+
+    /// Another file has taken the place of a segment's: it ends where the old one was synced, and who reads
+    /// from now on reads it.
+    pub(super) fn replaced(&self, number: u64) {
+        if let Some(segment) = lock(&self.known).get_mut(&number) {
+            segment.written = segment.synced;
+        }
+        lock(&self.files).retain(|(open, _)| *open != number);
+    }
+
     pub(super) fn contains(&self, number: u64) -> bool {
         lock(&self.known).contains_key(&number)
     }
@@ -136,46 +149,61 @@ impl Segments {
             .get(&at.segment)
             .map(|segment| (segment.mark, segment.begin, segment.synced))
             .ok_or_else(none)?;
-        let left = synced.checked_sub(at.offset).ok_or_else(none)?;
-        if at.offset < begin || left < RECORD_EXTRA as u64 {
+        if at.offset < begin {
             return Err(none());
         }
         let file = self.file(at.segment)?;
         let path = path_of(&self.folder, at.segment);
-        let failed = |error: io::Error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => none(),
-            _ => io_error("read", &path, error),
-        };
-        let mut start = [0; FIRST_READ];
-        let first = usize::try_from(left).map_or(FIRST_READ, |left| left.min(FIRST_READ));
-        let start = start.get_mut(..first).unwrap_or_default();
-        file.read_exact_at(start, at.offset).map_err(failed)?;
-        let header = format::decode_record(start)
-            .filter(|header| mark.is_none_or(|mark| mark == header.mark))
-            .filter(|header| header.size() as u64 <= left)
-            .ok_or_else(none)?;
-        let mut payload = vec![0; header.size() - RECORD_HEADER];
-        let got = payload.len().min(first - RECORD_HEADER);
-        let (have, lack) = payload.split_at_mut(got);
-        have.copy_from_slice(
-            start
-                .get(RECORD_HEADER..RECORD_HEADER + got)
-                .unwrap_or_default(),
-        );
-        if !lack.is_empty() {
-            file.read_exact_at(lack, at.offset + first as u64)
-                .map_err(failed)?;
-        }
-        if !header.matches(&payload) {
-            return Err(none());
-        }
-        payload.truncate(header.length);
-        Ok(Record {
-            position: at,
-            sequence: header.sequence,
-            version: header.version,
-            kind: known_kind(&path, header.kind)?,
-            payload,
-        })
+        read_at(&file, &path, at, synced, mark)
     }
+}
+
+/// Reads one record of a segment's file that ends at `end`.
+pub(super) fn read_at(
+    file: &File,
+    path: &Path,
+    at: Position,
+    end: u64,
+    mark: Option<u32>,
+) -> Result<Record, JournalError> {
+    let none = || JournalError::NoRecord(at);
+    let left = end.checked_sub(at.offset).ok_or_else(none)?;
+    if left < RECORD_EXTRA as u64 {
+        return Err(none());
+    }
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => none(),
+        _ => io_error("read", path, error),
+    };
+    let mut start = [0; FIRST_READ];
+    let first = usize::try_from(left).map_or(FIRST_READ, |left| left.min(FIRST_READ));
+    let start = start.get_mut(..first).unwrap_or_default();
+    file.read_exact_at(start, at.offset).map_err(failed)?;
+    let header = format::decode_record(start)
+        .filter(|header| mark.is_none_or(|mark| mark == header.mark))
+        .filter(|header| header.size() as u64 <= left)
+        .ok_or_else(none)?;
+    let mut payload = vec![0; header.size() - RECORD_HEADER];
+    let got = payload.len().min(first - RECORD_HEADER);
+    let (have, lack) = payload.split_at_mut(got);
+    have.copy_from_slice(
+        start
+            .get(RECORD_HEADER..RECORD_HEADER + got)
+            .unwrap_or_default(),
+    );
+    if !lack.is_empty() {
+        file.read_exact_at(lack, at.offset + first as u64)
+            .map_err(failed)?;
+    }
+    if !header.matches(&payload) {
+        return Err(none());
+    }
+    payload.truncate(header.length);
+    Ok(Record {
+        position: at,
+        sequence: header.sequence,
+        version: header.version,
+        kind: known_kind(path, header.kind)?,
+        payload,
+    })
 }

@@ -47,6 +47,11 @@ impl Walk {
         self.mark
     }
 
+    /// The number of the last record.
+    pub(super) fn after(&self) -> u64 {
+        self.after
+    }
+
     /// Goes on by one record or one damaged run; `None` at the end.
     pub(super) fn step(&mut self) -> io::Result<Option<Step>> {
         if self.at >= self.window.end {

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, Output};
@@ -30,9 +30,14 @@ pub(super) struct Queue {
     limit: usize,
 }
 
+/// A segment, and who is told that it is written no more.
+type Ended = (u64, mpsc::Sender<Result<(), JournalError>>);
+
 #[derive(Default)]
 struct Waiting {
     entries: VecDeque<Entry>,
+    /// Segments that are to be written no more, and who waits for that.
+    endings: Vec<Ended>,
     closed: bool,
     /// Why nothing can be written now.
     trouble: Option<String>,
@@ -63,6 +68,23 @@ impl Queue {
         };
         drop(waiting);
         (entry.done)(Err(refusal));
+    }
+
+    /// Waits until this segment is written no more, be it that it was not.
+    pub(super) fn end_segment(&self, segment: u64) -> Result<(), JournalError> {
+        let (told, ended) = mpsc::channel();
+        {
+            let mut waiting = lock(&self.inner);
+            if waiting.closed {
+                return Err(waiting.stopped());
+            }
+            waiting.endings.push((segment, told));
+        }
+        self.wake.notify_one();
+        match ended.recv() {
+            Ok(ended) => ended,
+            Err(_) => Err(lock(&self.inner).stopped()),
+        }
     }
 
     pub(super) fn health(&self) -> Result<(), JournalError> {
@@ -102,6 +124,7 @@ impl Drop for Ending {
         }
         waiting.closed = true;
         let left = std::mem::take(&mut waiting.entries);
+        waiting.endings.clear();
         let why = waiting.stopped();
         drop(waiting);
         for entry in left {
@@ -114,6 +137,8 @@ impl Drop for Ending {
 enum Work {
     /// `group` holds entries.
     Write,
+    /// A segment is to be written no more.
+    EndSegment(Ended),
     /// Records that nobody waits for are due to be synced.
     Sync,
     /// It is time to try a fresh segment.
@@ -202,6 +227,10 @@ impl Writer {
         loop {
             match self.next_work() {
                 Work::Write => self.write_group(),
+                Work::EndSegment((segment, told)) => {
+                    // nobody may be waiting any more
+                    let _ = told.send(self.end_segment(segment));
+                }
                 Work::Sync => self.sync(),
                 Work::Reopen => {
                     // a failure is in `health`
@@ -223,6 +252,9 @@ impl Writer {
         };
         let mut waiting = lock(&self.queue.inner);
         loop {
+            if let Some(ended) = waiting.endings.pop() {
+                return Work::EndSegment(ended);
+            }
             if !waiting.entries.is_empty() {
                 take_group(&mut waiting.entries, &mut self.group, limit);
                 return Work::Write;
@@ -335,6 +367,23 @@ impl Writer {
             return self.queue.health();
         }
         self.begin_segment()
+    }
+
+    /// Goes on in a fresh segment if this one is the open one.
+    fn end_segment(&mut self, segment: u64) -> Result<(), JournalError> {
+        let is_open = |current: &mut Current| current.number == segment;
+        if !self.current.as_mut().is_some_and(is_open) {
+            return Ok(());
+        }
+        self.sync();
+        match self.current.take_if(is_open) {
+            Some(full) => {
+                self.previous = (full.number, full.synced);
+                self.begin_segment()
+            }
+            // that sync has failed, and a fresh one was begun
+            None => Ok(()),
+        }
     }
 
     /// Syncs what is written and tells those who wait for it.

@@ -1,4 +1,4 @@
-//! Records of what operators do: the audit log. Later kinds (pauses, replay jobs) are further variants.
+//! Records of what operators do: the audit log, the end of a purge. Later kinds (pauses, replay jobs) are further variants.
 //!
 //! Promise: as in [`super`]; every text has a bound, so that an entry fits into one row of the index.
 
@@ -20,6 +20,8 @@ const DETAIL_BYTES: usize = 1024;
 pub enum Operator {
     /// An entry of the audit log.
     Audit(StoredAudit),
+    /// The earlier records of this event, which was purged, are emptied.
+    Scrubbed([u8; 16]),
 }
 
 /// An entry of the audit log.

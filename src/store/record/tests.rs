@@ -116,6 +116,31 @@ fn samples() -> Vec<(&'static str, Content)> {
                 detail: "3 routes".to_owned(),
             })),
         ),
+        (
+            "operator-scrubbed",
+            Content::Operator(Operator::Scrubbed([1; 16])),
+        ),
+        (
+            "purged",
+            Content::Purged(Purged {
+                at: 1_700_000_000_002,
+                scrubbed: false,
+                remains: Carried {
+                    event: StoredEvent {
+                        message_id: None,
+                        headers: Vec::new(),
+                        body: Raw(Bytes::new()),
+                        ..event()
+                    },
+                    deliveries: vec![CarriedDelivery {
+                        delivery: stored(StoredState::Discarded(1_700_000_000_002)),
+                        frozen: None,
+                        log: vec![attempt(StoredOutcome::Answered(503, None, String::new()))],
+                    }],
+                    key: Some(key),
+                },
+            }),
+        ),
     ]
 }
 
@@ -158,6 +183,59 @@ fn damaged_and_newer_payloads_are_refused() {
             ),
             "{name}"
         );
+    }
+}
+
+/// What a purge leaves is as long as it was, with zeros behind it.
+#[test]
+fn emptied_payloads_are_read_and_hold_nothing() {
+    let id = EventId::from_bytes([1; 16]);
+    for (name, content) in samples() {
+        let bytes = content.encode().unwrap();
+        let is_ours = |delivery| delivery == DeliveryId::from_bytes([2; 16]);
+        let Some(empty) = content.without(id, |_, _| false, is_ours) else {
+            let kept = [
+                "revived",
+                "discarded",
+                "operator-audit",
+                "operator-scrubbed",
+                "purged",
+            ];
+            assert!(kept.contains(&name) || name == "attempted-done", "{name}");
+            continue;
+        };
+        let mut padded = empty.encode().unwrap();
+        assert!(padded.len() < bytes.len(), "{name}");
+        padded.resize(bytes.len(), 0);
+        for written in [
+            "msg_1",
+            "application/json",
+            "{\"a\"",
+            "{\"b\"",
+            "busy",
+            "timed",
+            "line",
+        ] {
+            let found = padded
+                .windows(written.len())
+                .any(|it| it == written.as_bytes());
+            assert!(!found, "{name}: {written}");
+        }
+        let read = Content::decode_payload(content.kind(), 1, &padded).unwrap();
+        assert_eq!(read, empty, "{name}");
+        assert_eq!(
+            empty.without(id, |_, _| false, is_ours),
+            None,
+            "{name}: nothing is left to take"
+        );
+        let other = EventId::from_bytes([5; 16]);
+        assert_eq!(content.without(other, |_, _| false, |_| false), None);
+        let twin = content.without(
+            other,
+            |id, key| (id, key) == (EventId::from_bytes([1; 16]), [7; 32]),
+            |_| false,
+        );
+        assert_eq!(twin.is_some(), name == "accepted", "{name}");
     }
 }
 

@@ -225,3 +225,47 @@ async fn a_dropped_admission_and_a_dropped_claim_leave_nothing_stuck() {
         count
     );
 }
+
+#[tokio::test]
+async fn a_backlog_of_held_deliveries_takes_no_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, mut options) = (clock(), options(folder.path()));
+    options.segment_bytes = 1 << 20;
+    options.unfolded = 200;
+    let store = open(&options, &clock).await;
+    let in_memory = || store.inner().state().entries.len();
+    let few = options.unfolded + options.window + 256;
+    let mut held = 0;
+    while held < 1500 {
+        for _ in 0..50 {
+            store
+                .admit(admission(clock.now(), &["erp"], "{}"))
+                .await
+                .unwrap();
+        }
+        for claimed in store.claim(&name("erp"), 99).await.unwrap().taken {
+            store.hold(claimed.lease).await.unwrap();
+            held += 1;
+        }
+        assert!(in_memory() <= few, "{} are in memory", in_memory());
+    }
+    let routes = std::collections::BTreeSet::from(["orders".parse().unwrap()]);
+    assert_eq!(store.resume(&name("erp"), &routes).await, Ok(held));
+    assert!(in_memory() <= few, "{} are in memory", in_memory());
+    let mut seen = 0;
+    loop {
+        let taken = store.claim(&name("erp"), 99).await.unwrap().taken;
+        if taken.is_empty() {
+            break;
+        }
+        for claimed in taken {
+            let settlement = done(&claimed, &clock);
+            store.settle(claimed.lease, settlement).await.unwrap();
+            seen += 1;
+        }
+        while store.inner().state().unfolded > 50 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    assert_eq!(seen, held);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::contract::{admission, everything, keyed, name};
 use super::super::{AuditNote, LocalStore, Novelty, Settlement, Store, StoreError, StoreOptions};
-use super::{clock, open, options};
+use super::{assert_sound, clock, open, options};
 use crate::clock::{Clock, ManualClock};
 use crate::delivery::{Attempt, DeadReason, Next, Outcome, State};
 use crate::id::{DeliveryId, EventId};
@@ -47,6 +47,7 @@ async fn rebuilt(
     let before = everything(&store).await;
     store.close().await;
     drop(store);
+    assert_sound(&options.path);
     std::fs::remove_dir_all(options.path.join("index")).unwrap();
     let store = open(options, clock).await;
     assert_eq!(everything(&store).await, before);

@@ -227,7 +227,7 @@ async fn an_index_far_larger_than_its_rows_is_made_anew() {
 }
 
 /// Appends a record as a failed life may have left it: its sync failed, its sender was told to come again.
-fn leave_unacknowledged(store: &Path, admission: &Admission, expires: i64) {
+pub(super) fn leave_unacknowledged(store: &Path, admission: &Admission, expires: i64) {
     let (journal, _) = Journal::open(
         &store.join("journal"),
         JournalOptions {

@@ -1,9 +1,11 @@
 //! The local store against the contract, and what only it promises: rebuild, cleaning, bounds, crashes.
 
+mod alive;
 mod bounds;
 mod cleaning;
 mod disk;
 mod index_lost;
+mod purge;
 mod random;
 
 use std::path::{Path, PathBuf};
@@ -95,6 +97,17 @@ pub fn copy_folder(from: &Path, to: &Path) {
             let _ = std::fs::copy(entry.path(), target);
         }
     }
+}
+
+/// A store that is closed is found to be sound, its index included.
+pub fn assert_sound(path: &Path) {
+    let report = super::care::verify(&super::care::Folder::open(path).unwrap(), true).unwrap();
+    assert!(report.sound, "{report:#?}");
+    assert!(
+        matches!(report.index, super::care::IndexState::Sound { .. }),
+        "{report:#?}"
+    );
+    assert_eq!(report.unfinished, None);
 }
 
 /// Names in the store's folder that were kept aside.

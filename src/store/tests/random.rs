@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::contract::{admission, everything, keyed, name};
 use super::super::{Claimed, LocalStore, Novelty, Settled, Settlement, Store, StoreError};
-use super::{clock, copy_folder, open, options};
+use super::{assert_sound, clock, copy_folder, open, options};
 use crate::clock::{Clock, ManualClock};
 use crate::delivery::{Attempt, DeadReason, Delivery, HELD, Next, Outcome, State, StateKind};
 use crate::id::{DeliveryId, EventId};
@@ -23,6 +23,7 @@ struct Known {
     received_at: jiff::Timestamp,
     attempts: usize,
     frozen: bool,
+    purged: bool,
 }
 
 struct Model {
@@ -84,6 +85,7 @@ impl Model {
                     received_at: now,
                     attempts: 0,
                     frozen: false,
+                    purged: false,
                 };
                 self.known.insert(known.delivery.id, known);
             }
@@ -193,6 +195,11 @@ impl Model {
         let known = self.known.get_mut(&id).unwrap();
         let pending = matches!(known.delivery.state, State::Pending { .. });
         let open = pending || matches!(known.delivery.state, State::Dead { .. });
+        if known.purged {
+            assert_eq!(store.revive(id).await, Err(StoreError::Purged));
+            assert_eq!(store.discard(id).await, Err(StoreError::Purged));
+            return;
+        }
         if self.rng.bool() {
             known.delivery.state = State::Pending { due: now };
             if !pending {
@@ -215,6 +222,38 @@ impl Model {
             let settled = store.release(claimed.lease).await.unwrap();
             assert_eq!(settled, Settled::Fenced, "seed {}", self.seed);
         }
+    }
+
+    async fn purge(&mut self, store: &LocalStore) {
+        let now = self.now();
+        let all = self.known.values().map(|it| it.delivery.event);
+        let Some(event) = self.rng.choice(all) else {
+            return;
+        };
+        let mut wanted = 0;
+        for known in self.known.values_mut() {
+            if known.delivery.event != event {
+                continue;
+            }
+            known.purged = true;
+            let kind = known.delivery.state.kind();
+            if kind == StateKind::Pending || kind == StateKind::Dead {
+                known.delivery.state = State::Discarded { at: now };
+                wanted += 1;
+            }
+        }
+        let purged = store.purge(event).await.unwrap();
+        assert_eq!(purged.discarded, wanted, "seed {}", self.seed);
+        for claimed in self.held.extract_if(.., |it| it.delivery.event == event) {
+            let released = store.release(claimed.lease).await;
+            assert_eq!(released, Ok(Settled::Fenced), "seed {}", self.seed);
+        }
+        let read = store.event(event).await;
+        assert!(
+            matches!(read, Err(StoreError::Purged)),
+            "seed {}",
+            self.seed
+        );
     }
 
     /// Forgets what cleaning may have let go and has.
@@ -341,7 +380,8 @@ async fn play(seed: u64, steps: usize, cleans: bool) {
             0..12 => model.admit(&store).await,
             12..20 => model.claim(&store).await,
             20..30 => model.settle(&store).await,
-            30..33 => model.operate(&store).await,
+            30..32 => model.operate(&store).await,
+            32 => model.purge(&store).await,
             33 => model.resume(&store).await,
             34..37 => clock.advance(Duration::from_millis(model.rng.u64(0..20_000))),
             37 => store.pause_fold(model.rng.bool()),
@@ -361,6 +401,7 @@ async fn play(seed: u64, steps: usize, cleans: bool) {
                 let before = everything(&*store).await;
                 store.close().await;
                 drop(store);
+                assert_sound(&options.path);
                 if model.rng.bool() {
                     let _ = std::fs::remove_dir_all(options.path.join("index"));
                 }
