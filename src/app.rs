@@ -149,7 +149,6 @@ impl App {
     /// claims nothing more, lets requests and attempts under way end within the plan's `drain`, and
     /// closes the store. The operator's door stays open to the last.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
-        let plan = self.plan.get();
         let (stop_public, public_stops) = watch::channel(false);
         let (stop_operator, operator_stops) = watch::channel(false);
         let admin = Arc::new(Admin {
@@ -172,7 +171,6 @@ impl App {
             Arc::clone(&self.metrics),
         );
         let ingest = Ingest::new(self.plan.clone(), intake, Arc::clone(&self.metrics));
-        let connections = affordable(plan.limits.connections, files_besides(&plan));
         tracing::info!(listen = %self.public.addr, admin = %self.operator.addr, "ready");
         if let Some(reloader) = self.reloader {
             tokio::spawn(reloader.watch(public_stops.clone()));
@@ -181,7 +179,7 @@ impl App {
         let public = tokio::spawn(ingest::serve(
             self.public.listener,
             Arc::new(ingest),
-            connections,
+            |plan| affordable(plan.limits.connections, files_besides(plan)),
             public_stops,
         ));
         // The doors answer, so we are ready, also while the index is rebuilt: until that is done they say 503 and

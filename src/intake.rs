@@ -5,6 +5,7 @@
 //! what is not JSON is stored as well. Not here: sockets, limits of the wire, HTTP status (see `ingest`).
 
 use std::io::{self, Read};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub struct Intake {
 /// A request that arrived whole.
 #[derive(Debug)]
 pub struct Request {
+    /// The address that it comes from.
+    pub client: IpAddr,
     /// The method.
     pub method: Method,
     /// The query as it came, without `?`.
@@ -194,7 +197,7 @@ impl Intake {
             }
             Err(error) => {
                 // The error's words name headers, the skew and the tolerance, never a value that was sent.
-                tracing::info!(source = %source.name, reason = error.name(), detail = %error, "verification failed");
+                tracing::info!(source = %source.name, client = %request.client, reason = error.name(), detail = %error, "verification failed");
                 return Err(Refusal::Unverified(error));
             }
         };

@@ -30,9 +30,11 @@
 //! | 0 | [`service`] | words to the service manager |
 //! | 0 | [`excerpt`] | an error with its line and a caret |
 //! | 0 | [`trace`] | trace context, read and written |
+//! | 1 | [`tls`] | what doors show and whom clients trust |
 //! | 1 | [`signature`] | schemes as data: verify and sign |
 //! | 1 | [`pattern`] | which events a route takes |
 //! | 1 | [`template`] | Liquid in, valid JSON out |
+//! | 1 | [`proxies`] | which address a request comes from |
 //! | 1 | [`schema`] | JSON Schemas of what templates print |
 //! | 1 | [`retry`] | when a failed attempt is made again |
 //! | 1 | [`egress`] | which addresses may be connected to |
@@ -43,6 +45,7 @@
 //! | 4 | [`config`] | from files to a plan, all errors at once |
 //! | 4 | [`trial`] | tests of routes: samples rendered, compared, mutated |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
+//! | 4 | [`listener`] | connections of both doors: TLS, HTTP/1.1, HTTP/2, their bounds |
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
 //! | 5 | [`reload`] | a new plan in force, or the old one |
@@ -54,7 +57,8 @@
 //! # The promises
 //!
 //! 1. Durable before 200. 2. Nothing dropped silently. 3. At least once, same id. 4. Valid JSON, always. 5. Frozen
-//!    once tried. 6. Isolation. 7. Only verified requests become events. The README says each in full.
+//!    once tried. 6. Isolation. 7. Reload is all or nothing. 8. Only verified requests become events.
+//! The README says each in full.
 
 pub mod admin;
 pub mod app;
@@ -70,9 +74,11 @@ pub mod excerpt;
 pub mod id;
 pub mod ingest;
 pub mod intake;
+pub mod listener;
 pub mod metrics;
 pub mod pattern;
 pub mod plan;
+pub mod proxies;
 pub mod redact;
 pub mod reload;
 pub mod retry;
@@ -82,6 +88,7 @@ pub mod service;
 pub mod signature;
 pub mod store;
 pub mod template;
+pub mod tls;
 pub mod trace;
 pub mod trial;
 pub mod units;

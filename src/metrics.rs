@@ -24,11 +24,19 @@ pub struct Metrics {
     template_repairs: Family<ByRoute, Counter>,
     queue_depth: Family<TargetState, Gauge>,
     queue_oldest_age: Family<ByTarget, Gauge<f64, AtomicU64>>,
+    tls_handshake_failures: Family<ByDoor, Counter>,
+    tls_certificate_expiry: Family<ByDoor, Gauge>,
+    answers_delayed: Counter,
     store_sync_duration: Histogram,
     store_quarantined: Counter,
     config_reloads: Family<ByResult, Counter>,
     config_last_reload_successful: Gauge,
     config_last_reload_success: Gauge<f64, AtomicU64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByDoor {
+    door: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -88,6 +96,9 @@ impl Metrics {
             template_repairs: Family::default(),
             queue_depth: Family::default(),
             queue_oldest_age: Family::default(),
+            tls_handshake_failures: Family::default(),
+            tls_certificate_expiry: Family::default(),
+            answers_delayed: Counter::default(),
             // 0.1 ms to 3.3 s
             store_sync_duration: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
             store_quarantined: Counter::default(),
@@ -130,6 +141,22 @@ impl Metrics {
             "Age of the oldest pending delivery",
             Unit::Seconds,
             self.queue_oldest_age.clone(),
+        );
+        registry.register(
+            "tls_handshake_failures",
+            "TLS handshakes that failed or did not end in time",
+            self.tls_handshake_failures.clone(),
+        );
+        registry.register_with_unit(
+            "tls_certificate_expiry_timestamp",
+            "When the certificate that a door shows ends, since the epoch",
+            Unit::Seconds,
+            self.tls_certificate_expiry.clone(),
+        );
+        registry.register(
+            "answers_delayed",
+            "Answers to failed verifications that were delayed",
+            self.answers_delayed.clone(),
         );
         registry.register_with_unit(
             "store_sync_duration",
@@ -213,6 +240,31 @@ impl Metrics {
         };
         let gauge = self.queue_oldest_age.get_or_create(&labels);
         gauge.set(age.as_secs_f64());
+    }
+
+    /// Counts a TLS handshake that failed at a door.
+    pub fn tls_handshake_failed(&self, door: &'static str) {
+        let labels = ByDoor { door };
+        self.tls_handshake_failures.get_or_create(&labels).inc();
+    }
+
+    /// Sets when the certificate that a door shows ends, in seconds since the epoch; `None` where it shows none.
+    pub fn set_tls_certificate_expiry(&self, door: &'static str, seconds: Option<i64>) {
+        let labels = ByDoor { door };
+        match seconds {
+            Some(seconds) => {
+                let gauge = self.tls_certificate_expiry.get_or_create(&labels);
+                gauge.set(seconds);
+            }
+            None => {
+                self.tls_certificate_expiry.remove(&labels);
+            }
+        }
+    }
+
+    /// Counts an answer to a failed verification that was delayed.
+    pub fn answer_delayed(&self) {
+        self.answers_delayed.inc();
     }
 
     /// Notes how long a sync of the journal took.

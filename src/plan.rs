@@ -16,18 +16,24 @@ use crate::egress::{Bypass, Guard};
 use crate::event::{Event, EventParts};
 use crate::id::{RouteName, SourceName, TargetName};
 use crate::pattern::{Mismatch, Pattern, Subject};
+use crate::proxies::Proxies;
 use crate::redact::{Hiding, Redaction, View};
 use crate::retry::RetryPolicy;
 use crate::schema::Schema;
 use crate::secret::Secret;
 use crate::signature::{Key, Scheme};
 use crate::template::{RenderLimits, Template};
+use crate::tls::{ClientTls, ServerTls};
 
 /// The compiled configuration.
 #[derive(Debug)]
 pub struct Plan {
     /// Where the public door listens.
     pub listen: SocketAddr,
+    /// What it shows; without, it speaks plain HTTP/1.1.
+    pub tls: Option<ServerTls>,
+    /// Who in front of it is believed when it says where a request comes from.
+    pub trusted_proxies: Proxies,
     /// The operator's door.
     pub admin: AdminPlan,
     /// The store.
@@ -91,10 +97,22 @@ impl Current {
 pub struct AdminPlan {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// The bearer token; must be there when `listen` is not a loopback address.
+    /// The bearer token; when `listen` is not a loopback address, it must be there unless clients show a certificate.
     pub token: Option<Secret>,
     /// Host names by which it may be called besides its own address and localhost.
     pub hosts: Vec<String>,
+    /// What it shows, and whom it lets in; without, it speaks plain HTTP/1.1.
+    pub tls: Option<ServerTls>,
+}
+
+impl AdminPlan {
+    /// Whether the door may be opened there: others than this machine need a token or a certificate.
+    #[must_use]
+    pub fn may_listen_on(&self, listen: SocketAddr) -> bool {
+        let has_token = self.token.as_ref().is_some_and(|token| !token.is_empty());
+        let asks_clients = self.tls.as_ref().is_some_and(ServerTls::asks_clients);
+        has_token || asks_clients || listen.ip().to_canonical().is_loopback()
+    }
 }
 
 /// The store.
@@ -127,6 +145,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Most open connections.
     pub connections: usize,
+    /// Failed verifications of one address in a minute whose answers are not slowed.
+    pub failures: u32,
 }
 
 /// What happens to events that no route takes.
@@ -194,6 +214,8 @@ pub struct Target {
     pub timeout: Duration,
     /// Most attempts at a time.
     pub concurrency: usize,
+    /// Whom it trusts and what it shows, where that is not what all targets do.
+    pub tls: Option<ClientTls>,
 }
 
 /// Which addresses targets may have, and the way to them. The default: what is not always refused, and no proxy.
@@ -352,6 +374,51 @@ impl Router {
             };
             (route, taken)
         })
+    }
+}
+
+#[cfg(test)]
+impl Plan {
+    /// A plan on loopback without sources and targets, for tests of what else is in it.
+    pub(crate) fn bare() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            listen,
+            tls: None,
+            trusted_proxies: Proxies::default(),
+            admin: AdminPlan {
+                listen,
+                token: None,
+                hosts: Vec::new(),
+                tls: None,
+            },
+            store: StorePlan {
+                path: "unused".into(),
+                retention: Duration::ZERO,
+                dead_retention: None,
+                max_bytes: 0,
+                min_free_bytes: 0,
+                cache_bytes: 0,
+            },
+            limits: Limits {
+                body_bytes: 1 << 20,
+                header_bytes: 8192,
+                header_timeout: Duration::from_secs(10),
+                body_timeout: Duration::from_secs(10),
+                connections: 16,
+                failures: 1_000_000,
+            },
+            sources: BTreeMap::new(),
+            paths: HashMap::new(),
+            router: Router::default(),
+            egress: Arc::default(),
+            targets: BTreeMap::new(),
+            unmatched: Unmatched::Keep,
+            vars: Map::new(),
+            render: RenderLimits { output_bytes: 0 },
+            max_hops: 4,
+            drain: Duration::from_secs(10),
+        }
     }
 }
 

@@ -67,6 +67,11 @@ pub(super) async fn metrics(door: Arc<Door>, _call: Call) -> Answer {
         // The rest still tells what is wrong.
         Err(error) => tracing::warn!(%error, "the depth of the queues is not known"),
     }
+    let plan = door.admin.plan.get();
+    for (name, tls) in [("public", &plan.tls), ("admin", &plan.admin.tls)] {
+        let ends = tls.as_ref().map(|tls| tls.not_after().as_second());
+        door.admin.metrics.set_tls_certificate_expiry(name, ends);
+    }
     let text = door.admin.metrics.encode();
     Ok(response(StatusCode::OK, OPEN_METRICS, text))
 }
@@ -288,6 +293,11 @@ impl Refusal {
     pub(super) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.header = Some(Box::new((name, value)));
         self
+    }
+
+    #[cfg(test)]
+    pub(super) fn code(&self) -> &'static str {
+        self.code
     }
 
     #[cfg(test)]

@@ -139,6 +139,7 @@ mod tests {
             listen: "0.0.0.0:8081".parse().unwrap(),
             token: token.map(Secret::new),
             hosts: vec!["ops.example.com".to_owned()],
+            tls: None,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in lines {

@@ -126,6 +126,7 @@ pub(super) async fn dispatch(
     door: Arc<Door>,
     request: Request<Incoming>,
     pass: Pass,
+    actor: String,
 ) -> Result<Response<Full<Bytes>>, Refusal> {
     let found = find(request.method(), request.uri().path());
     let is_open = found.as_ref().is_ok_and(|(endpoint, _)| endpoint.open);
@@ -141,7 +142,7 @@ pub(super) async fn dispatch(
     let call = Call {
         id,
         query: request.uri().query().unwrap_or_default().to_owned(),
-        actor: "operator".to_owned(),
+        actor,
     };
     read_body(request.into_body()).await?;
     (endpoint.handler)(door, call).await

@@ -6,6 +6,7 @@ use http::StatusCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::*;
 use crate::clock::ManualClock;
@@ -14,6 +15,7 @@ use crate::dispatch::testing::{MemoryStore, plan, target};
 use crate::id::DeliveryId;
 use crate::secret::Secret;
 use crate::store::Settlement;
+use crate::tls;
 
 /// A door that is open, over a store that is to be filled.
 struct Open {
@@ -220,8 +222,72 @@ async fn off_loopback_it_stays_shut_without_a_token() {
             listen: listen.parse().unwrap(),
             token: token.map(Secret::new),
             hosts: Vec::new(),
+            tls: None,
         };
         assert_eq!(Admin::check(&plan).is_ok(), ok, "{listen} {token:?}");
+    }
+}
+
+/// A certificate of its own maker, which is the authority for clients as well.
+fn asking_for_certificates() -> ServerTls {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let pem = params.self_signed(&key).unwrap().pem();
+    let chain = tls::Chain::from_pem(pem.as_bytes()).unwrap();
+    let identity = tls::Identity::new(&chain, &Secret::new(key.serialize_pem())).unwrap();
+    let clients = tls::Authorities::from_pem(pem.as_bytes()).unwrap();
+    ServerTls::new(identity, Some(&clients)).unwrap()
+}
+
+#[tokio::test]
+async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force() {
+    for (listen, token, asks, subject, wanted) in [
+        ("127.0.0.1:1", false, false, None, Ok(())),
+        ("10.0.0.1:1", true, false, None, Ok(())),
+        ("10.0.0.1:1", false, false, None, Err("shut")),
+        ("10.0.0.1:1", false, true, None, Err("certificate_needed")),
+        ("10.0.0.1:1", false, true, Some(""), Ok(())),
+        ("127.0.0.1:1", false, true, None, Err("certificate_needed")),
+    ] {
+        let mut plan = plan(Vec::new());
+        plan.admin.token = token.then(|| Secret::new("t"));
+        plan.admin.tls = asks.then(asking_for_certificates);
+        let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let door = super::Door {
+            admin: Arc::new(Admin {
+                plan: Current::new(Arc::new(plan)),
+                store: MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock)),
+                clock,
+                metrics: Arc::default(),
+                reloader: None,
+                draining: Arc::default(),
+            }),
+            listen: listen.parse().unwrap(),
+            shown: Mutex::default(),
+        };
+        let local: SocketAddr = "127.0.0.1:1".parse().unwrap();
+        let call = listener::Call {
+            peer: local,
+            local,
+            subject: subject.map(Into::into),
+            sound: true,
+            last: false,
+            bodies: Arc::new(tokio::sync::Semaphore::new(1)),
+            stopping: watch::channel(false).1,
+        };
+        let headers = [(http::header::HOST, HeaderValue::from_static("localhost"))];
+        let headers: HeaderMap = headers.into_iter().collect();
+        let uri = Uri::from_static("/livez");
+        let got = door.let_in(&uri, &headers, &call);
+        let got = got.map(|_| ()).map_err(|refusal| refusal.code());
+        assert_eq!(got, wanted, "{listen} {token} {asks} {subject:?}");
+        let split = listener::Call {
+            sound: false,
+            ..call
+        };
+        let wanted = wanted.err().unwrap_or("malformed");
+        let got = door.let_in(&uri, &headers, &split).err();
+        assert_eq!(got.map(|refusal| refusal.code()), Some(wanted));
     }
 }
 

@@ -1,16 +1,21 @@
 //! The few requests that commands make themselves: to the daemon's doors.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
+use clap::Args;
 use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use serde_json::Value;
 
 use super::{Exit, Failure};
+use crate::config::{self, ProcessEnv};
 use crate::dispatch;
-use crate::plan::AdminPlan;
+use crate::plan::{AdminPlan, Plan};
+use crate::secret::Secret;
+use crate::tls::{self, Chain, ClientTls, Identity, ServerTls, TlsError};
 
 /// How long a door may take to answer; longer than any of its own limits.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,88 +29,198 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
-pub(super) async fn post(
-    url: &str,
-    headers: &[(HeaderName, HeaderValue)],
-    body: Bytes,
-) -> Result<Answer, Failure> {
-    let mut request = Request::builder()
-        .method(Method::POST)
-        .uri(url)
-        .header(header::CONTENT_TYPE, "application/json");
-    for (name, value) in headers {
-        request = request.header(name, value);
-    }
-    send(url, request, body).await
+/// How the operator's door is called.
+#[derive(Debug, Args)]
+pub(super) struct DoorArgs {
+    /// The certificate to show to an operator's door that asks for one (PEM)
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
 }
 
-/// Calls the operator's door that a configuration names; `path` begins with a slash.
-pub(super) async fn call_operator(
-    door: &AdminPlan,
-    method: Method,
-    path: &str,
-) -> Result<Answer, Failure> {
-    let mut at = door.listen;
-    // What listens on all addresses is called on this machine's own.
-    if at.ip().is_unspecified() {
-        at.set_ip(match at.ip() {
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        });
+impl DoorArgs {
+    /// What calls the operator's door of this configuration, which may be broken elsewhere.
+    pub(super) fn caller(&self, config: &Path) -> Result<Caller, Failure> {
+        let door = config::operator_door(config, &ProcessEnv).ok_or_else(|| {
+            let words = format!(
+                "error: {} does not say how the operator's door is reached (`admin`)",
+                config.display()
+            );
+            Failure::new(Exit::Config, words)
+        })?;
+        Caller::admin(&door, self.identity()?)
     }
-    let url = format!("http://{at}{path}");
-    let mut request = Request::builder().method(method).uri(&url);
-    if let Some(token) = &door.token {
-        let mut value =
-            HeaderValue::from_bytes(&[b"Bearer ", token.expose()].concat()).map_err(|_| {
-                Failure::new(Exit::Config, "error: admin.token is not a header's value")
-            })?;
-        value.set_sensitive(true);
-        request = request.header(header::AUTHORIZATION, value);
+
+    fn identity(&self) -> Result<Option<Identity>, Failure> {
+        let (Some(cert), Some(key)) = (&self.client_cert, &self.client_key) else {
+            return Ok(None);
+        };
+        let read = |path: &Path| {
+            let read = std::fs::read(path);
+            read.map_err(|error| Failure::caused(Exit::Usage, &error))
+        };
+        let bad = |error: TlsError| Failure::caused(Exit::Usage, &error);
+        let chain = Chain::from_pem(&read(cert)?).map_err(bad)?;
+        let key = Secret::new(read(key)?);
+        Identity::new(&chain, &key).map(Some).map_err(bad)
     }
-    send(&url, request, Bytes::new()).await
 }
 
-/// Gets a JSON document; anything but 200 is a failure.
-pub(super) async fn get_json(url: &str) -> Result<Value, Failure> {
-    let answer = send(url, Request::get(url), Bytes::new()).await?;
-    if answer.status != StatusCode::OK {
-        return Err(Failure::new(
-            Exit::Failed,
-            format!("error: {url} answered {}", answer.status),
-        ));
-    }
-    serde_json::from_slice(&answer.body).map_err(|error| Failure::caused(Exit::Failed, &error))
+/// What calls a door.
+#[derive(Debug)]
+pub(super) struct Caller {
+    /// Where the door is, such as `https://127.0.0.1:8080`.
+    base: String,
+    tls: Option<ClientTls>,
+    authorization: Option<HeaderValue>,
 }
 
-async fn send(url: &str, request: http::request::Builder, body: Bytes) -> Result<Answer, Failure> {
-    let request = request
-        .body(Full::new(body))
-        .map_err(|error| Failure::usage(format!("error: {url}: {error}")))?;
-    if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
-        return Err(Failure::usage(format!(
-            "error: {url} is not an http or https URL"
-        )));
+impl Caller {
+    /// Calls doors that speak plain HTTP, and others that the system trusts.
+    pub(super) fn plain() -> Self {
+        Self {
+            base: String::new(),
+            tls: None,
+            authorization: None,
+        }
     }
-    let answer = async {
-        let response = dispatch::request(request)
-            .await
-            .map_err(|error| unreachable(url, &error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES)
-            .collect()
-            .await
-            .map_err(|error| unreachable(url, error.as_ref()))?
-            .to_bytes();
-        Ok(Answer { status, body })
+
+    /// Calls the public door of this plan. Its very certificate is trusted, by whatever name the door is called, and
+    /// besides whom the system trusts.
+    pub(super) fn public(plan: &Plan) -> Result<Self, Failure> {
+        Self::to(plan.listen, plan.tls.as_ref(), None)
+    }
+
+    /// Calls the operator's door of this plan, with its token. `identity` is the certificate to show where the door
+    /// asks for one.
+    pub(super) fn admin(plan: &AdminPlan, identity: Option<Identity>) -> Result<Self, Failure> {
+        let authorization = plan.token.as_ref().map(bearer).transpose()?;
+        Ok(Self {
+            authorization,
+            ..Self::to(plan.listen, plan.tls.as_ref(), identity)?
+        })
+    }
+
+    fn to(
+        listen: SocketAddr,
+        tls: Option<&ServerTls>,
+        identity: Option<Identity>,
+    ) -> Result<Self, Failure> {
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let tls = tls
+            .map(|door| tls::client_of(door, identity))
+            .transpose()
+            .map_err(|error| Failure::caused(Exit::Failed, &error))?;
+        Ok(Self {
+            base: format!("{scheme}://{}", reachable(listen)),
+            tls,
+            authorization: None,
+        })
+    }
+
+    /// The URL of a path at the door.
+    pub(super) fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    pub(super) async fn post(
+        &self,
+        url: &str,
+        headers: &[(HeaderName, HeaderValue)],
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        let mut request = Request::builder()
+            .method(Method::POST)
+            .uri(url)
+            .header(header::CONTENT_TYPE, "application/json");
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        self.send(url, request, body).await
+    }
+
+    /// Posts without a body to a path of the door.
+    pub(super) async fn ask(&self, path: &str) -> Result<Answer, Failure> {
+        let url = self.url(path);
+        self.send(&url, Request::post(&url), Bytes::new()).await
+    }
+
+    /// Gets a JSON document; anything but 200 is a failure.
+    pub(super) async fn get_json(&self, url: &str) -> Result<Value, Failure> {
+        let answer = self.send(url, Request::get(url), Bytes::new()).await?;
+        if answer.status != StatusCode::OK {
+            return Err(Failure::new(
+                Exit::Failed,
+                format!("error: {url} answered {}", answer.status),
+            ));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| Failure::caused(Exit::Failed, &error))
+    }
+
+    async fn send(
+        &self,
+        url: &str,
+        mut request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        // The token is for this door alone.
+        let own = url.strip_prefix(&self.base);
+        let own = own.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
+        if let (true, Some(token)) = (own, &self.authorization) {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        let request = request
+            .body(Full::new(body))
+            .map_err(|error| Failure::usage(format!("error: {url}: {error}")))?;
+        if !matches!(request.uri().scheme_str(), Some("http" | "https")) {
+            return Err(Failure::usage(format!(
+                "error: {url} is not an http or https URL"
+            )));
+        }
+        let answer = async {
+            let response = dispatch::request(request, self.tls.as_ref())
+                .await
+                .map_err(|error| unreachable(url, &error))?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), ANSWER_BYTES)
+                .collect()
+                .await
+                .map_err(|error| unreachable(url, error.as_ref()))?
+                .to_bytes();
+            Ok(Answer { status, body })
+        };
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::new(
+                Exit::Unreachable,
+                format!("error: {url}: no answer within {} s", PATIENCE.as_secs()),
+            )),
+        }
+    }
+}
+
+fn bearer(token: &Secret) -> Result<HeaderValue, Failure> {
+    let value = [b"Bearer ", token.expose()].concat();
+    let mut value = HeaderValue::from_bytes(&value).map_err(|_| {
+        Failure::new(
+            Exit::Config,
+            "error: admin.token does not fit into a header",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Where a door that listens there is called from this machine: one that listens on all addresses, on loopback.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
     };
-    match tokio::time::timeout(PATIENCE, answer).await {
-        Ok(answer) => answer,
-        Err(_) => Err(Failure::new(
-            Exit::Unreachable,
-            format!("error: {url}: no answer within {} s", PATIENCE.as_secs()),
-        )),
-    }
+    SocketAddr::new(ip, listen.port())
 }
 
 /// The failure to reach a door, by the cause at its root: what lies above it speaks of the HTTP library only.
@@ -123,4 +238,34 @@ fn unreachable(url: &str, error: &(dyn std::error::Error + 'static)) -> Failure 
         root.to_string()
     };
     Failure::new(Exit::Unreachable, format!("error: {url}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_door_on_all_addresses_is_called_on_loopback() {
+        for (listen, wanted) in [
+            ("0.0.0.0:80", "127.0.0.1:80"),
+            ("[::]:80", "[::1]:80"),
+            ("10.0.0.1:80", "10.0.0.1:80"),
+            ("127.0.0.1:80", "127.0.0.1:80"),
+        ] {
+            assert_eq!(reachable(listen.parse().unwrap()).to_string(), wanted);
+        }
+    }
+
+    #[test]
+    fn the_token_is_not_shown() {
+        let plan = AdminPlan {
+            listen: "127.0.0.1:8081".parse().unwrap(),
+            token: Some(Secret::new("a-token")),
+            hosts: Vec::new(),
+            tls: None,
+        };
+        let caller = Caller::admin(&plan, None).unwrap();
+        assert_eq!(caller.url("/livez"), "http://127.0.0.1:8081/livez");
+        assert!(!format!("{caller:?}").contains("a-token"));
+    }
 }

@@ -3,16 +3,18 @@
 //! It asks at the operator's door, which it finds in the configuration even if that is broken elsewhere.
 
 use clap::Args;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use serde_json::Value;
 
-use super::{ConfigArg, Exit, Failure, Outcome, block_on, http as client, print, print_json, say};
-use crate::config::{self, ProcessEnv};
+use super::http::DoorArgs;
+use super::{ConfigArg, Exit, Outcome, block_on, print, print_json, say};
 
 #[derive(Debug, Args)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
     config: ConfigArg,
+    #[command(flatten)]
+    door: DoorArgs,
     /// Do not run the tests that routes declare (this is noted in the audit log)
     #[arg(long)]
     skip_tests: bool,
@@ -22,16 +24,9 @@ pub(super) struct ReloadArgs {
 }
 
 pub(super) fn run(args: &ReloadArgs) -> Outcome {
-    let config = &args.config.config;
-    let door = config::operator_door(config, &ProcessEnv).ok_or_else(|| {
-        let words = format!(
-            "error: {} does not say how the operator's door is reached (`admin`)",
-            config.display()
-        );
-        Failure::new(Exit::Config, words)
-    })?;
+    let caller = args.door.caller(&args.config.config)?;
     let path = format!("/api/v1/reload?skip_tests={}", args.skip_tests);
-    let answer = block_on(client::call_operator(&door, Method::POST, &path))??;
+    let answer = block_on(caller.ask(&path))??;
     let report: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let exit = match answer.status {
         StatusCode::OK => Exit::Done,

@@ -6,9 +6,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::http::Caller;
 use super::input::{SampleArgs, parse_headers, pick_source, read, sender_keys};
 use super::sign::new_message_id;
-use super::{ConfigArg, Exit, Failure, Outcome, block_on, http as client, print, print_json, say};
+use super::{ConfigArg, Exit, Failure, Outcome, block_on, print, print_json, say};
 use crate::plan::Source;
 use crate::signature::{self, Outbound};
 
@@ -33,10 +34,8 @@ pub(super) fn run(args: &SendArgs) -> Outcome {
     let compiled = args.config.load()?;
     let source = pick_source(&compiled.plan, args.sample.source.as_deref())?;
     let body = read(&args.sample.event)?;
-    let url = args
-        .url
-        .clone()
-        .unwrap_or_else(|| format!("http://{}{}", compiled.plan.listen, source.path));
+    let caller = Caller::public(&compiled.plan)?;
+    let url = args.url.clone().unwrap_or_else(|| caller.url(&source.path));
     let id = args.id.clone().unwrap_or_else(new_message_id);
     let event_type = args.sample.event_type.as_deref().unwrap_or("unknown");
     let mut headers = sign_as_vendor(source, &url, &id, event_type, &body)?;
@@ -46,7 +45,7 @@ pub(super) fn run(args: &SendArgs) -> Outcome {
             .iter()
             .map(|(name, value)| (name.clone(), value.clone())),
     );
-    let answer = block_on(client::post(&url, &headers, Bytes::from(body)))??;
+    let answer = block_on(caller.post(&url, &headers, Bytes::from(body)))??;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     if args.json {
         let body = serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text));

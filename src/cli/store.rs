@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand, ValueEnum};
-use http::{Method, StatusCode};
+use http::StatusCode;
 use jiff::Timestamp;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{ConfigArg, Exit, Failure, Outcome, block_on, http as client, print, print_json, say};
+use super::http::DoorArgs;
+use super::{ConfigArg, Exit, Failure, Outcome, block_on, print, print_json, say};
 use crate::clock::SystemClock;
 use crate::config::{self, ProcessEnv};
 use crate::delivery::StateKind;
@@ -136,6 +137,8 @@ struct PurgeArgs {
     event: EventId,
     #[command(flatten)]
     config: ConfigArg,
+    #[command(flatten)]
+    door: DoorArgs,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -266,25 +269,22 @@ fn stats(args: &StatsArgs) -> Outcome {
 }
 
 fn purge(args: &PurgeArgs) -> Outcome {
-    let door = config::operator_door(&args.config.config, &ProcessEnv);
-    let asked = door.map(|door| {
-        let path = format!("/api/v1/events/{}/purge", args.event);
-        block_on(client::call_operator(&door, Method::POST, &path))?
-    });
-    let report = match asked {
-        Some(Ok(answer)) if answer.status == StatusCode::OK => {
+    let path = format!("/api/v1/events/{}/purge", args.event);
+    let caller = args.door.caller(&args.config.config)?;
+    let report = match block_on(caller.ask(&path))? {
+        Ok(answer) if answer.status == StatusCode::OK => {
             serde_json::from_slice(&answer.body).unwrap_or_default()
         }
-        Some(Ok(answer)) => {
+        Ok(answer) => {
             let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             let why = body.pointer("/error/message").and_then(Value::as_str);
             let why = why.unwrap_or("it does not say why");
             let words = format!("error: the daemon answered {}: {why}", answer.status);
             return Err(Failure::new(Exit::Failed, words));
         }
-        Some(Err(failure)) if failure.exit != Exit::Unreachable => return Err(failure),
+        Err(failure) if failure.exit != Exit::Unreachable => return Err(failure),
         // No daemon answers. Should one run all the same, it holds the store, and opening it says so.
-        Some(Err(_)) | None => block_on(purge_offline(args))??,
+        Err(_) => block_on(purge_offline(args))??,
     };
     if args.json {
         print_json(&report)?;
@@ -461,7 +461,11 @@ fn stats_text(stats: &Stats) -> String {
         );
     }
     if let Some(oldest) = &stats.oldest_pending {
-        let _ = writeln!(text, "oldest   {} to {}", oldest.started_at, oldest.target);
+        let _ = writeln!(
+            text,
+            "oldest   pending since {} to {}",
+            oldest.started_at, oldest.target
+        );
     }
     let _ = write!(
         text,

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::error::{ConfigErrors, known};
 use super::file::{
     AdminFile, EgressFile, LimitsFile, RouteFile, SizeFile, SourceFile, StoreFile, TargetFile,
-    UnmatchedFile, schema,
+    TlsFile, UnmatchedFile, schema,
 };
 use super::position::Positions;
 use super::report::Report;
@@ -22,9 +22,12 @@ use super::scalar::expand;
 use super::shape::Shapes;
 use super::templates::{TemplateFolder, Templates};
 use super::yaml::{Content, Document, Entry, Node, item, live, member, parse};
-use super::{Compiled, Env, EnvSecret, FileKind, Files, egress, routes, secrets, sources, targets};
+use super::{
+    Compiled, Env, EnvSecret, FileKind, Files, egress, routes, secrets, sources, targets, tls,
+};
 use crate::id::NameError;
 use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, Unmatched};
+use crate::proxies::Proxies;
 use crate::template::RenderLimits;
 use crate::units::{parse_duration, parse_size};
 
@@ -56,6 +59,8 @@ const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_OUTPUT: u64 = 4 * MIB;
 const DEFAULT_CONNECTIONS: u32 = 4096;
 const DEFAULT_HOPS: u32 = 8;
+/// A sender with a wrong secret makes a few; who tries more is guessing, or misconfigured and in no hurry.
+const DEFAULT_FAILURES: u32 = 10;
 /// Less than what service managers wait before they kill.
 const DEFAULT_DRAIN: Duration = Duration::from_secs(20);
 /// A head or body limit below this takes no real request.
@@ -117,6 +122,8 @@ pub(super) fn compile(
 #[derive(Default)]
 struct Sections {
     listen: Option<String>,
+    tls: Option<TlsFile>,
+    trusted_proxies: Option<Vec<String>>,
     admin: Option<AdminFile>,
     store: Option<StoreFile>,
     templates: Option<String>,
@@ -135,6 +142,8 @@ fn read(cx: &mut Context<'_>, entries: &[Entry]) -> Sections {
     for Entry { key, value, .. } in live(entries) {
         match key.as_str() {
             "listen" => file.listen = cx.section(value, key),
+            "tls" => file.tls = cx.section(value, key),
+            "trusted_proxies" => file.trusted_proxies = cx.section(value, key),
             "admin" => file.admin = cx.section(value, key),
             "store" => file.store = cx.section(value, key),
             "templates" => file.templates = cx.section(value, key),
@@ -158,6 +167,8 @@ fn read(cx: &mut Context<'_>, entries: &[Entry]) -> Sections {
 
 fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
     let listen = cx.address("listen", file.listen.as_deref(), DEFAULT_PORT);
+    let tls = tls::public(cx, file.tls.as_ref());
+    let trusted_proxies = trusted_proxies(cx, file.trusted_proxies.as_deref());
     let admin = admin(cx, file.admin.as_ref(), listen);
     let store = store(cx, file.store.as_ref());
     let folder = cx.beside(file.templates.as_deref().unwrap_or(DEFAULT_TEMPLATES));
@@ -194,6 +205,8 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
     Some(Compiled {
         plan: Plan {
             listen: listen?,
+            tls: tls?,
+            trusted_proxies,
             admin: admin?,
             store,
             limits,
@@ -238,13 +251,16 @@ pub(super) fn admin(
         Some(written) => secrets::resolve(cx, "admin.token", written).map(Some),
         None => Some(None),
     };
+    let asks_clients = file.tls.as_ref().is_some_and(|tls| tls.client_ca.is_some());
+    let tls = tls::admin(cx, file.tls.as_ref());
     if let Some(listen) = listen
         && !listen.ip().is_loopback()
         && file.token.is_none()
+        && !asks_clients
     {
         cx.report.error_help(
             "admin.listen",
-            format!("{listen} can be reached from other machines, so `admin.token` is needed"),
+            format!("{listen} can be reached from other machines, so `admin.token` or `admin.tls.client_ca` is needed"),
             Some("such as `token: {env: INGATE_ADMIN_TOKEN}`, or listen on 127.0.0.1".to_owned()),
         );
     }
@@ -262,7 +278,24 @@ pub(super) fn admin(
         listen: listen?,
         token: token?,
         hosts,
+        tls: tls?,
     })
+}
+
+/// Who in front of the public door is believed.
+fn trusted_proxies(cx: &mut Context<'_>, written: Option<&[String]>) -> Proxies {
+    let mut networks = Vec::new();
+    for (i, text) in written.unwrap_or_default().iter().enumerate() {
+        match Proxies::network(text) {
+            Some(network) => networks.push(network),
+            None => {
+                let message =
+                    format!("{text:?} is not an address or a network, such as 10.0.0.0/8 or ::1");
+                cx.report.error(&item("trusted_proxies", i), message);
+            }
+        }
+    }
+    Proxies::new(networks)
 }
 
 /// A size as it would be written in the file.
@@ -331,6 +364,13 @@ fn limits(cx: &mut Context<'_>, file: &LimitsFile) -> Limits {
             "without connections nothing can come in",
         );
     }
+    let failures = file.failures.unwrap_or(DEFAULT_FAILURES);
+    if failures == 0 {
+        cx.report.error(
+            "limits.failures",
+            "at least one failure is answered at once; a large number slows none",
+        );
+    }
     Limits {
         body_bytes: as_usize(cx.size(
             "limits.body",
@@ -355,6 +395,7 @@ fn limits(cx: &mut Context<'_>, file: &LimitsFile) -> Limits {
             DEFAULT_BODY_TIMEOUT,
         ),
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
+        failures,
     }
 }
 

@@ -22,6 +22,11 @@ pub struct File {
     /// Where the public door listens; 127.0.0.1:8080 unless given.
     #[schemars(extend("examples" = ["127.0.0.1:8080"]))]
     pub listen: Option<String>,
+    /// The certificate of the public door; without one it speaks plain HTTP/1.1, with one HTTP/1.1 and HTTP/2 over TLS.
+    pub tls: Option<TlsFile>,
+    /// Addresses and networks of proxies in front of the public door that are believed when they say where a request comes from.
+    #[schemars(extend("examples" = [["10.0.0.0/8", "::1"]]))]
+    pub trusted_proxies: Option<Vec<String>>,
     /// The operator's door.
     pub admin: Option<AdminFile>,
     /// The store.
@@ -51,13 +56,60 @@ pub struct File {
 #[serde(default)]
 #[schemars(rename = "Admin")]
 pub struct AdminFile {
-    /// Where it listens; 127.0.0.1:8081 unless given. Off loopback it needs a token.
+    /// Where it listens; 127.0.0.1:8081 unless given. Off loopback it needs a token or `tls.client_ca`.
     #[schemars(extend("examples" = ["127.0.0.1:8081"]))]
     pub listen: Option<String>,
     /// The bearer token that every call must carry.
     pub token: Option<SecretFile>,
     /// Host names by which it may be called, besides its own address and localhost.
     pub hosts: Option<Vec<String>>,
+    /// Its certificate; without one it speaks plain HTTP/1.1, with one HTTP/1.1 and HTTP/2 over TLS.
+    pub tls: Option<AdminTlsFile>,
+}
+
+/// The certificate of a door.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Tls")]
+pub struct TlsFile {
+    /// A PEM file: the certificate, then the one that signed it, and so on.
+    pub cert: String,
+    /// The certificate's private key: a PEM file, or where such a secret comes from.
+    pub key: KeyFile,
+}
+
+/// The certificate of the operator's door.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "AdminTls")]
+pub struct AdminTlsFile {
+    /// A PEM file: the certificate, then the one that signed it, and so on.
+    pub cert: String,
+    /// The certificate's private key: a PEM file, or where such a secret comes from.
+    pub key: KeyFile,
+    /// A PEM file of authorities: clients must show a certificate that one of them has signed. A token is asked for besides where there is one.
+    #[serde(default)]
+    pub client_ca: Option<String>,
+}
+
+/// TLS towards a target.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "TargetTls")]
+pub struct TargetTlsFile {
+    /// A PEM file of authorities that are trusted instead of the system's.
+    pub ca: Option<String>,
+    /// A PEM file: the client certificate that is shown to the target, then the one that signed it, and so on.
+    pub cert: Option<String>,
+    /// The client certificate's private key: a PEM file, or where such a secret comes from.
+    pub key: Option<KeyFile>,
+}
+
+/// A private key.
+#[derive(Debug, Clone)]
+pub enum KeyFile {
+    /// A PEM file.
+    File(String),
+    /// From a secret.
+    Secret(SecretFile),
 }
 
 /// The store.
@@ -100,6 +152,8 @@ pub struct LimitsFile {
     pub output: Option<SizeFile>,
     /// Most open connections at the public door; 4096 unless given.
     pub connections: Option<u32>,
+    /// How many verifications of one address (of one /64 in IPv6) may fail in a minute before their answers are slowed; 10 unless given.
+    pub failures: Option<u32>,
     /// How many relays an event may have passed through; 8 unless given.
     pub hops: Option<u32>,
     /// How long attempts under way may take to end when the daemon is told to stop; 20s unless given.
@@ -192,6 +246,9 @@ pub struct TargetFile {
     /// Most attempts at a time; 8 unless given.
     #[serde(default)]
     pub concurrency: Option<u32>,
+    /// Whom to trust and what to show where the URL is https.
+    #[serde(default)]
+    pub tls: Option<TargetTlsFile>,
 }
 
 /// How requests are signed: `preset`, `scheme` or both.
@@ -420,6 +477,52 @@ impl JsonSchema for HeaderFile {
         let secret = generator.subschema_for::<SecretFile>();
         json_schema!({
             "description": "A text, or where a secret comes from.",
+            "anyOf": [{"type": "string"}, secret],
+        })
+    }
+}
+
+impl Serialize for KeyFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::File(path) => to.serialize_str(path),
+            Self::Secret(secret) => secret.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = KeyFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a file, or where a secret comes from, such as {credential: NAME}")
+            }
+
+            fn visit_str<E: de::Error>(self, path: &str) -> Result<KeyFile, E> {
+                Ok(KeyFile::File(path.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<KeyFile, A::Error> {
+                SecretFile::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(KeyFile::Secret)
+            }
+        }
+        from.deserialize_any(KeyVisitor)
+    }
+}
+
+impl JsonSchema for KeyFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Key".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let secret = generator.subschema_for::<SecretFile>();
+        json_schema!({
+            "description": "A PEM file, or where a secret comes from.",
             "anyOf": [{"type": "string"}, secret],
         })
     }

@@ -24,6 +24,7 @@ mod shape;
 mod sources;
 mod targets;
 mod templates;
+mod tls;
 mod yaml;
 
 use std::path::{Path, PathBuf};

@@ -71,7 +71,7 @@ fn from_env(env: &dyn Env, name: &str) -> Result<Secret, String> {
         .ok_or_else(|| format!("the environment variable {name} is not set"))
 }
 
-fn from_file(files: &dyn Files, path: &std::path::Path) -> Result<Secret, String> {
+pub(super) fn from_file(files: &dyn Files, path: &std::path::Path) -> Result<Secret, String> {
     let mut bytes = files
         .read(path, MAX_SECRET_BYTES, Purpose::Secret)
         .map_err(|why| format!("the secret cannot be read from {}: {why}", path.display()))?;

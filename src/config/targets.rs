@@ -11,7 +11,7 @@ use super::compile::Context;
 use super::file::{HeaderFile, SignFile, TargetFile};
 use super::sources::http_url;
 use super::yaml::member;
-use super::{egress, scheme, secrets};
+use super::{egress, scheme, secrets, tls};
 use crate::egress::Guard;
 use crate::event::HOPS_HEADER;
 use crate::id::TargetName;
@@ -99,6 +99,7 @@ fn compile_one(
         );
         cx.report.error(&member(at, "concurrency"), message);
     }
+    let tls = tls::target(cx, &member(at, "tls"), file.tls.as_ref(), url.as_ref());
     Some(Target {
         name: name?,
         url: url?,
@@ -107,6 +108,7 @@ fn compile_one(
         retry: retry?,
         timeout,
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
+        tls: tls?,
     })
 }
 

@@ -29,6 +29,7 @@ use super::meter::Metering;
 use crate::clock::{self, Clock};
 use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
 use crate::plan::{EgressPlan, Target};
+use crate::tls::ClientTls;
 
 /// Most bytes of an answer's body that are read; past them the connection is given up.
 pub(super) const RESPONSE_BYTES: usize = 64 * 1024;
@@ -68,6 +69,8 @@ pub(super) struct Client {
 #[derive(Debug, PartialEq, Eq)]
 struct MadeFor {
     https: bool,
+    /// The target's own, in place of what all have.
+    tls: Option<ClientTls>,
     concurrency: usize,
     egress: Arc<EgressPlan>,
 }
@@ -76,8 +79,16 @@ impl MadeFor {
     fn of(target: &Target, egress: &Arc<EgressPlan>) -> Self {
         Self {
             https: target.url.scheme_str() == Some("https"),
+            tls: target.tls.clone(),
             concurrency: target.concurrency,
             egress: Arc::clone(egress),
+        }
+    }
+
+    fn tls(&self) -> ClientConfig {
+        match &self.tls {
+            Some(own) => own.config().clone(),
+            None => tls(self.https),
         }
     }
 }
@@ -101,7 +112,7 @@ impl Client {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(target.concurrency.max(1))
             .http1_max_buf_size(HEAD_BYTES)
-            .build(streams(&tls(made_for.https), connector, ANSWER_BYTES));
+            .build(streams(&made_for.tls(), connector, ANSWER_BYTES));
         Self { inner, made_for }
     }
 
@@ -157,10 +168,15 @@ fn streams(tls: &ClientConfig, connector: Connector, answer_bytes: usize) -> Str
 }
 
 /// Sends one request over a connection of its own, to wherever it is asked for; the answer may be of any size.
+/// Without `own`, whom the system trusts is trusted.
 pub(super) async fn request(
     request: Request<Full<Bytes>>,
+    own: Option<&ClientTls>,
 ) -> Result<Response<Incoming>, legacy::Error> {
-    let tls = tls(request.uri().scheme_str() == Some("https"));
+    let tls = match own {
+        Some(own) => own.config().clone(),
+        None => tls(request.uri().scheme_str() == Some("https")),
+    };
     let client: legacy::Client<Streams, Full<Bytes>> =
         legacy::Client::builder(TokioExecutor::new())
             .http1_max_buf_size(HEAD_BYTES)

@@ -36,13 +36,18 @@ use crate::id::TargetName;
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::store::{Depth, Store};
+use crate::tls::ClientTls;
 
-/// Sends one request, with the client of targets but without their policy: what commands call the doors with.
+/// Sends one request, with the client of targets but without their policy: what commands call the doors with. Without
+/// `tls`, whom the system trusts is trusted.
 ///
 /// # Errors
 /// If no answer comes.
-pub async fn request(request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Error> {
-    client::request(request).await
+pub async fn request(
+    request: Request<Full<Bytes>>,
+    tls: Option<&ClientTls>,
+) -> Result<Response<Incoming>, Error> {
+    client::request(request, tls).await
 }
 
 /// How long a lane may take, after its attempts were cut off, to record that and to release the rest.

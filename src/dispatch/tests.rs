@@ -287,7 +287,9 @@ async fn what_a_command_asks_for_may_be_long() {
     let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{long}");
     let peer = Peer::start(move |_| Reply::Raw(text.clone())).await;
     let asked = Request::get(format!("http://{}/", peer.address));
-    let answer = request(asked.body(Full::default()).unwrap()).await.unwrap();
+    let answer = request(asked.body(Full::default()).unwrap(), None)
+        .await
+        .unwrap();
     let body = answer.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body.len(), length);
 }

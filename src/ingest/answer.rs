@@ -56,6 +56,11 @@ impl Denial {
         }
     }
 
+    /// Whether it is not proven who has sent it.
+    pub(super) fn is_failed_verification(&self) -> bool {
+        matches!(self, Self::Unverified(_) | Self::Handshake(_))
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Malformed | Self::BadCoding => StatusCode::BAD_REQUEST,

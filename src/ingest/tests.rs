@@ -1,13 +1,17 @@
 //! Over real sockets, against a door without sources: what is refused before a source is looked at. The
 //! rest of the table of answers is in `tests/it/answers.rs`.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use hyper::body::Frame;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use super::*;
@@ -15,12 +19,10 @@ use crate::clock::SystemClock;
 use crate::delivery::{Attempt, Delivery};
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
-use crate::plan::{AdminPlan, Router, StorePlan, Unmatched};
 use crate::store::{
     Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
     Health, Lease, Purged, Settled, Settlement, Store, StoreError,
 };
-use crate::template::RenderLimits;
 
 /// A store that takes nothing.
 struct Closed;
@@ -109,37 +111,14 @@ fn limits() -> Limits {
         header_timeout: Duration::from_secs(10),
         body_timeout: Duration::from_secs(10),
         connections: 16,
+        failures: 1_000_000,
     }
 }
 
 fn plan(limits: Limits) -> Plan {
-    let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();
     Plan {
-        listen: loopback,
-        admin: AdminPlan {
-            listen: loopback,
-            token: None,
-            hosts: Vec::new(),
-        },
-        store: StorePlan {
-            path: "unused".into(),
-            retention: Duration::ZERO,
-            dead_retention: None,
-            max_bytes: 0,
-            min_free_bytes: 0,
-            cache_bytes: 0,
-        },
         limits,
-        sources: BTreeMap::new(),
-        paths: HashMap::new(),
-        router: Router::default(),
-        targets: BTreeMap::new(),
-        egress: Arc::default(),
-        unmatched: Unmatched::Keep,
-        vars: serde_json::Map::new(),
-        render: RenderLimits { output_bytes: 0 },
-        max_hops: 4,
-        drain: Duration::from_secs(10),
+        ..Plan::bare()
     }
 }
 
@@ -162,7 +141,12 @@ async fn door(limits: Limits) -> Door {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);
-    let served = tokio::spawn(serve(listener, ingest, limits.connections, stopped));
+    let served = tokio::spawn(serve(
+        listener,
+        ingest,
+        |plan| plan.limits.connections,
+        stopped,
+    ));
     Door {
         addr,
         stop,

@@ -240,7 +240,16 @@ impl Reloader {
             env_secrets,
             ..
         } = compiled;
-        report.needs_restart = keep_fixed(&self.plan.get(), &mut plan);
+        let needs_restart = keep_fixed(&self.plan.get(), &mut plan);
+        let listen = plan.admin.listen;
+        if !plan.admin.may_listen_on(listen) {
+            // With the new address, which only a restart takes, it would be right.
+            report.text = format!(
+                "the operator's door listens on {listen} until a restart, where it needs `admin.token` or `admin.tls.client_ca`"
+            );
+            return;
+        }
+        report.needs_restart = needs_restart;
         self.plan.replace(Arc::new(plan));
         report.applied = true;
         report.warnings = warnings;

@@ -134,6 +134,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// The id of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// kill -9
     pub fn kill(mut self) {
         self.child.kill().unwrap();

@@ -359,6 +359,79 @@ async fn isolation() {
         .unwrap();
 }
 
+/// How it is asked for, and what a broken file does to a start, is in `reload`; here: whatever is wrong with a
+/// configuration, all of the old one stays, and nothing of the new one is seen.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reload_is_all_or_nothing() {
+    let folder = folder();
+    let (old, new) = (Peer::start([]).await, Peer::start([]).await);
+    template(folder.path(), "t.liquid", "{\"v\": {{ vars.v }}}");
+    std::fs::write(folder.path().join("event.json"), "{}").unwrap();
+    std::fs::write(folder.path().join("expect.json"), "{\"v\": 1}").unwrap();
+    let route = "  - {name: r, from: in, template: t.liquid, to: [erp], tests: [{event: event.json, expect: expect.json}]}\n";
+    let good = config(
+        "{path: ./data}",
+        "vars: {v: 1}\n",
+        &[("erp", old.url())],
+        route,
+    );
+    let daemon = Daemon::start_reloading(folder.path(), &good).await;
+    let changed = config(
+        "{path: ./data}",
+        "vars: {v: 2}\n",
+        &[("erp", new.url())],
+        route,
+    );
+    let added = |text: &str| format!("{changed}{text}");
+    let wrong = [
+        ("an unknown key", added("nonsense: 1\n")),
+        ("no YAML", added("vars: [\n")),
+        (
+            "a template that is missing",
+            changed.replace("t.liquid", "other.liquid"),
+        ),
+        (
+            "a secret that is missing",
+            changed.replace("file: secret", "file: none"),
+        ),
+        ("a template that is never valid", {
+            template(folder.path(), "never.liquid", "{\"v\": }");
+            changed.replace("t.liquid", "never.liquid")
+        }),
+        ("a test that fails", changed.clone()),
+    ];
+    for (number, (what, text)) in wrong.into_iter().enumerate() {
+        crate::support::write_config(folder.path(), &text);
+        let report = daemon.admin_post("/api/v1/reload").await;
+        assert_eq!(report.status, 422, "{what}: {}", report.text());
+        assert!(
+            !report.json()["text"].as_str().unwrap().is_empty(),
+            "{what}"
+        );
+        assert_eq!(
+            daemon.metric("ingate_config_last_reload_successful").await,
+            0.0,
+            "{what}"
+        );
+        assert_eq!(send(&daemon, &format!("e{number}"), "{}").await.status, 200);
+        let seen = old.wait_for(number + 1).await;
+        assert_eq!(seen[number].json(), json!({"v": 1}), "{what}");
+    }
+    assert!(new.received().is_empty());
+    // What is right replaces all of it.
+    std::fs::write(folder.path().join("expect.json"), "{\"v\": 2}").unwrap();
+    let report = daemon.admin_post("/api/v1/reload").await;
+    assert_eq!(report.status, 200, "{}", report.text());
+    assert_eq!(
+        daemon.metric("ingate_config_last_reload_successful").await,
+        1.0
+    );
+    assert_eq!(send(&daemon, "last", "{}").await.status, 200);
+    assert_eq!(new.wait_for(1).await[0].json(), json!({"v": 2}));
+    assert_eq!(old.received().len(), 6);
+    daemon.stop().await;
+}
+
 #[tokio::test]
 async fn only_verified_requests_become_events() {
     let folder = folder();

@@ -25,7 +25,7 @@ use ingate::plan::{Plan, Source};
 use ingate::secret::Secret;
 use ingate::signature::{self, Outbound};
 use jiff::Timestamp;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -97,11 +97,25 @@ impl Daemon {
         Self::start_at(folder, config, Arc::new(SystemClock)).await
     }
 
-    /// The same with another clock.
+    /// Writes the whole of a configuration to this file and starts on it.
+    pub async fn start_on(path: &Path, config: &str) -> Self {
+        std::fs::write(path, config).unwrap();
+        Self::start_by(compile(path), Arc::new(SystemClock)).await
+    }
+
+    /// The same as [`Daemon::start`] with another clock.
     pub async fn start_at(folder: &Path, config: &str, clock: Arc<dyn Clock>) -> Self {
+        Self::start_by(load(folder, config), clock).await
+    }
+
+    async fn start_by(plan: Plan, clock: Arc<dyn Clock>) -> Self {
         record();
-        let plan = Arc::new(load(folder, config));
+        let plan = Arc::new(plan);
         let app = App::build(Arc::clone(&plan), clock).await.unwrap();
+        Self::serve(app, plan)
+    }
+
+    fn serve(app: App, plan: Arc<Plan>) -> Self {
         let (public, admin) = (app.public_addr(), app.admin_addr());
         let (stop, stopped) = oneshot::channel::<()>();
         let served = tokio::spawn(app.serve(async {
@@ -114,6 +128,18 @@ impl Daemon {
             stop,
             served,
         }
+    }
+
+    /// The same, with a configuration that can be reloaded; its file is watched.
+    pub async fn start_reloading(folder: &Path, config: &str) -> Self {
+        record();
+        let path = write_config(folder, config);
+        let (loaded, inputs) = config::load_noted(&path, &config::ProcessEnv);
+        let plan = Arc::new(loaded.unwrap().plan);
+        let app = App::build(Arc::clone(&plan), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        Self::serve(app.with_reload(path, inputs, true), plan)
     }
 
     /// Stops as SIGTERM would and waits for the end.
@@ -184,8 +210,16 @@ impl Daemon {
 
 /// The plan of a configuration, written to the folder as [`Daemon::start`] does.
 pub fn load(folder: &Path, config: &str) -> Plan {
-    let path = write_config(folder, config);
-    match config::load(&path, &config::ProcessEnv) {
+    let mut plan = compile(&write_config(folder, config));
+    // Most stories fail on purpose, and often; only one of them is about waiting for it.
+    if !config.contains("failures:") {
+        plan.limits.failures = u32::MAX;
+    }
+    plan
+}
+
+fn compile(path: &Path) -> Plan {
+    match config::load(path, &config::ProcessEnv) {
         Ok(compiled) => compiled.plan,
         Err(errors) => panic!("the configuration does not compile: {errors}"),
     }
@@ -364,7 +398,7 @@ pub async fn exchange_open(addr: SocketAddr, bytes: &[u8]) -> Vec<Answer> {
 }
 
 /// Every answer that comes until the other side closes.
-pub async fn read_answers(stream: &mut TcpStream) -> Vec<Answer> {
+pub async fn read_answers(stream: &mut (impl AsyncRead + Unpin)) -> Vec<Answer> {
     let mut bytes = Vec::new();
     let all = stream.read_to_end(&mut bytes);
     let read = tokio::time::timeout(PATIENCE, all).await;

@@ -4,11 +4,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
+};
 use serde_json::Value;
-use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion};
 
 use crate::process::Site;
 use crate::support::{Message, Peer, exchange, wait_until};
@@ -19,6 +22,7 @@ const SECRET: &str = "a-plain-test-secret-of-40-characters-xyz";
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    certificate: CertificateDer<'static>,
 }
 
 impl Authority {
@@ -26,10 +30,11 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
+        let certificate = params.self_signed(&key).unwrap();
         Self {
+            pem: certificate.pem(),
+            certificate: certificate.der().clone(),
             issuer: Issuer::new(params, key),
-            pem,
         }
     }
 
@@ -40,14 +45,76 @@ impl Authority {
         path
     }
 
-    /// A server that goes by this name.
-    pub fn server(&self, name: &str, expired: bool) -> ServerConfig {
+    /// A certificate for this name, and its key.
+    fn issue(&self, name: &str, expired: bool) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         if expired {
             params.not_after = date_time_ymd(2020, 1, 1);
         }
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (params.signed_by(&key, &self.issuer).unwrap(), key)
+    }
+
+    /// Writes a certificate for this name and its key to `NAME.pem` and `NAME.key`.
+    pub fn issue_to(&self, folder: &Path, name: &str) {
+        let (certificate, key) = self.issue(name, false);
+        std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();
+        std::fs::write(folder.join(format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+
+    /// What a client needs that trusts this authority alone and speaks these versions.
+    pub fn client_with(&self, versions: &[&'static SupportedProtocolVersion]) -> ClientConfig {
+        ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_no_client_auth()
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.certificate.clone()).unwrap();
+        roots
+    }
+
+    /// What a client needs that trusts this authority alone; with a name, it shows a certificate by `signer` for it.
+    pub fn client(&self, shows: Option<(&Authority, &str)>) -> ClientConfig {
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots());
+        match shows {
+            None => builder.with_no_client_auth(),
+            Some((signer, name)) => {
+                let (certificate, key) = signer.issue(name, false);
+                let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+                let chain = vec![certificate.der().clone()];
+                builder.with_client_auth_cert(chain, key.into()).unwrap()
+            }
+        }
+    }
+
+    /// A server that goes by this name and lets in only those whose certificate `clients` has signed.
+    pub fn server_for(&self, name: &str, clients: &Authority) -> ServerConfig {
+        let roots = Arc::new(clients.roots());
+        let provider = Arc::new(ring::default_provider());
+        let verifier = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&provider))
+            .build()
+            .unwrap();
+        let (certificate, key) = self.issue(name, false);
+        let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+        ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(vec![certificate.der().clone()], key.into())
+            .unwrap()
+    }
+
+    /// A server that goes by this name.
+    pub fn server(&self, name: &str, expired: bool) -> ServerConfig {
+        let (certificate, key) = self.issue(name, expired);
         let chain: Vec<CertificateDer<'static>> = vec![certificate.der().clone()];
         let key = PrivatePkcs8KeyDer::from(key.serialize_der());
         ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

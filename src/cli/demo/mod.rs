@@ -24,9 +24,10 @@ use tokio::sync::oneshot;
 use self::folder::{Folder, SAMPLES, pasted};
 use self::page::Page;
 use self::peer::Received;
+use super::http::Caller;
 use super::send::sign_as_vendor;
 use super::sign::new_message_id;
-use super::{Exit, Failure, Outcome, block_on, http as client, print, say};
+use super::{Exit, Failure, Outcome, block_on, print, say};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::plan::Plan;
@@ -190,7 +191,10 @@ impl Show {
             .ok_or_else(|| failed(format!("no source {vendor}")))?;
         let url = format!("{}{}", self.public, source.path);
         let headers = sign_as_vendor(source, &url, &new_message_id(), "demo", body.as_bytes())?;
-        let answer = client::post(&url, &headers, Bytes::copy_from_slice(body.as_bytes())).await?;
+        let caller = Caller::plain();
+        let answer = caller
+            .post(&url, &headers, Bytes::copy_from_slice(body.as_bytes()))
+            .await?;
         if answer.status != StatusCode::OK {
             return Err(failed(format!(
                 "{vendor}: the daemon answered {}",
@@ -205,7 +209,9 @@ impl Show {
             .await
             .map_err(|_| failed(format!("{vendor}: nothing reached the target")))?
             .ok_or_else(|| failed("the target is gone"))?;
-        let seen = client::get_json(&format!("{}/api/v1/events/{event}", self.admin)).await?;
+        let seen = caller
+            .get_json(&format!("{}/api/v1/events/{event}", self.admin))
+            .await?;
         let delivery = seen
             .pointer("/deliveries/0")
             .ok_or_else(|| failed(format!("{vendor}: the event has no delivery")))?;

@@ -19,6 +19,7 @@ use crate::event::{Event, EventParts};
 use crate::id::EventId;
 use crate::pattern::Pattern;
 use crate::plan::{AdminPlan, Limits, Plan, Route, Router, Source, StorePlan, Target, Unmatched};
+use crate::proxies::Proxies;
 use crate::redact::Redaction;
 use crate::retry::RetryPolicy;
 use crate::signature::{Scheme, SchemeRecord};
@@ -64,6 +65,7 @@ pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
         retry: RetryPolicy::preset("wreno").unwrap(),
         timeout: Duration::from_secs(15),
         concurrency: 4,
+        tls: None,
     }
 }
 
@@ -96,10 +98,13 @@ pub(crate) fn plan(targets: Vec<Target>) -> Plan {
     };
     Plan {
         listen,
+        tls: None,
+        trusted_proxies: Proxies::default(),
         admin: AdminPlan {
             listen,
             token: None,
             hosts: Vec::new(),
+            tls: None,
         },
         store: StorePlan {
             path: "unused".into(),
@@ -115,6 +120,7 @@ pub(crate) fn plan(targets: Vec<Target>) -> Plan {
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             connections: 16,
+            failures: 1_000_000,
         },
         sources: BTreeMap::from([("wreno".parse().unwrap(), Arc::new(source("wreno")))]),
         paths: HashMap::new(),

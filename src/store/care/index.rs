@@ -4,6 +4,7 @@
 //! sees to it that no daemon has the store. An index that is missing or old is no damage: it is
 //! rebuilt from the journal at the next start.
 
+use std::collections::HashSet;
 use std::fs::{self, DirBuilder};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -80,6 +81,8 @@ pub(super) struct Copy {
 pub(super) enum Found {
     /// It can be compared.
     Usable(Copy),
+    /// It has no rows.
+    Empty,
     /// It will be rebuilt.
     ToBeRebuilt(&'static str),
     /// It is not as it was written.
@@ -100,7 +103,7 @@ impl Copy {
             Err(error) => return Ok(Found::Damaged(in_words(&error))),
         };
         if !known {
-            return Ok(Found::ToBeRebuilt("it is empty"));
+            return Ok(Found::Empty);
         }
         let copy = Self {
             index,
@@ -140,6 +143,7 @@ impl Copy {
             view,
             floor: view.segments().first().map_or(0, |seen| seen.number),
             behind,
+            purged: None,
             passed: false,
             told: false,
             tell,
@@ -178,6 +182,8 @@ struct Comparison<'a> {
     floor: u64,
     /// Whether the journal goes on behind what the index holds.
     behind: bool,
+    /// The events that the journal says are purged, once that was asked for.
+    purged: Option<HashSet<EventId>>,
     /// Whether there are rows whose segment is gone.
     passed: bool,
     /// Whether anything differs.
@@ -284,6 +290,7 @@ impl Comparison<'_> {
         }
         if let Some(at) = row.frozen
             && entry.frozen != Some(at)
+            && !self.is_purged_later(row.event)?
         {
             self.tell(at, format!("delivery {id}: its frozen body cannot be read"));
         }
@@ -293,6 +300,17 @@ impl Comparison<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a record that the index has not reached purges the event: what that emptied stands in earlier ones.
+    fn is_purged_later(&mut self, event: EventId) -> Result<bool, Stop> {
+        if !self.behind {
+            return Ok(false);
+        }
+        if self.purged.is_none() {
+            self.purged = Some(super::purged(self.view).map_err(Stop::Care)?);
+        }
+        Ok(self.purged.as_ref().is_some_and(|all| all.contains(&event)))
     }
 
     fn holds_attempt(&self, at: Place, id: DeliveryId) -> Result<bool, Stop> {

@@ -1,8 +1,8 @@
 //! What a walk over the journal says: every event, where its record is, and the last state of every delivery.
 //!
 //! The rules are those of `index::stage`, so that a store answers the same; `verify` compares the two. Bodies are not
-//! kept: about 240 bytes of memory an event with one delivery, 140 for each further one (names are kept once), and while it
-//! grows up to twice that. Dedupe keys are forgotten once they expired.
+//! kept, names once. Measured memory: 210 to 340 bytes an event with one delivery (tables double as they grow), some
+//! 150 for each further delivery; a million events are some 300 MB. Dedupe keys are forgotten once they expired.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

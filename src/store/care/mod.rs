@@ -8,6 +8,7 @@
 
 mod backup;
 mod export;
+mod findings;
 mod index;
 mod ledger;
 mod stats;
@@ -15,6 +16,7 @@ mod stats;
 mod tests;
 mod verify;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -25,10 +27,11 @@ pub use stats::{Bytes, DeadCount, OldestPending, Stats, TargetCount, stats};
 pub use verify::{Damage, Report, Unfinished, verify};
 
 use super::journal::view::{Finding, View};
-use super::journal::{JournalError, Record};
+use super::journal::{JournalError, Kind, Record};
 use super::local::JOURNAL;
 use super::lock::{LockError, StoreLock};
 use super::record::{Content, RecordError};
+use crate::id::EventId;
 use ledger::Ledger;
 
 /// Why a folder cannot be looked after.
@@ -185,6 +188,20 @@ fn take_in(view: &View) -> Result<(Ledger, u64), CareError> {
         }
     }
     Ok((ledger, damaged))
+}
+
+/// The events of which a view says that they are purged.
+fn purged(view: &View) -> Result<HashSet<EventId>, CareError> {
+    let mut events = HashSet::new();
+    for finding in view.findings() {
+        if let Finding::Record(record) = finding?
+            && record.kind == Kind::Purged
+            && let Some(Content::Purged(it)) = decode(view, &record)?
+        {
+            events.insert(EventId::from_bytes(it.remains.event.id));
+        }
+    }
+    Ok(events)
 }
 
 fn io_error(doing: &'static str, path: &Path, source: io::Error) -> CareError {

@@ -11,17 +11,11 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::super::journal::view::{Finding, Run, Seen, View};
-use super::super::journal::{FORMAT, Kind, Position, Record};
-use super::super::local::INDEX;
+use super::super::journal::{FORMAT, Position, Record};
+use super::findings::{Covered, Findings, record_words};
 use super::index::{Copy, Difference, Found, IndexState, state_word};
 use super::ledger::Ledger;
 use super::{CareError, Folder, Hold, decode, io_error};
-
-/// Damaged places that are listed; the others are counted.
-const MOST_LISTED: usize = 1000;
-
-/// What is listed of what hangs on one damaged place.
-const MOST_AFFECTED: usize = 100;
 
 /// The folder of what earlier starts set aside, in the store's folder.
 pub(super) const QUARANTINE: &str = "quarantine";
@@ -104,6 +98,10 @@ pub fn verify(folder: &Folder, with_index: bool) -> Result<Report, CareError> {
     } else {
         match Copy::open(folder.path())? {
             Found::Usable(copy) => Ok(copy),
+            Found::Empty if view.begun_after() == 0 && first_record(&view)?.is_none() => {
+                Err(IndexState::Sound { rows: 0 })
+            }
+            Found::Empty => Err(IndexState::ToBeRebuilt { why: "it is empty" }),
             Found::ToBeRebuilt(why) => Err(IndexState::ToBeRebuilt { why }),
             Found::Damaged(why) => {
                 check.index_damage(why);
@@ -168,14 +166,7 @@ impl<'a> Check<'a> {
     /// Walks over the journal and compares the index where it ends.
     fn journal_and_index(&mut self, copy: &Copy) -> Result<IndexState, CareError> {
         let (view, meta) = (self.view, copy.meta());
-        let first = view
-            .findings()
-            .find_map(|finding| match finding {
-                Ok(Finding::Record(record)) => Some(Ok(record.sequence)),
-                Ok(_) => None,
-                Err(error) => Some(Err(error)),
-            })
-            .transpose()?;
+        let first = first_record(view)?;
         let oldest = view.segments().first().map_or(0, |seen| seen.number);
         let behind = first.is_some_and(|first| first > meta.sequence.saturating_add(1));
         if meta.at.segment < oldest && behind {
@@ -341,131 +332,21 @@ impl<'a> Check<'a> {
     }
 }
 
+/// The number of the first record.
+fn first_record(view: &View) -> Result<Option<u64>, CareError> {
+    for finding in view.findings() {
+        if let Finding::Record(record) = finding? {
+            return Ok(Some(record.sequence));
+        }
+    }
+    Ok(None)
+}
+
 /// The file of a segment, in the store's folder.
 fn file(store: &Path, view: &View, segment: u64) -> PathBuf {
     let path = view.path_of(segment);
     let inside = path.strip_prefix(store).map(Path::to_owned);
     inside.unwrap_or(path)
-}
-
-/// A damaged part of a segment.
-#[derive(Debug, Clone, Copy)]
-struct Covered {
-    segment: u64,
-    from: u64,
-    to: u64,
-}
-
-/// What was found to be damaged.
-#[derive(Default)]
-struct Findings {
-    listed: Vec<Damage>,
-    not_listed: u64,
-    /// Damaged parts of segments, with their numbers in `listed`.
-    covered: Vec<(Covered, usize)>,
-}
-
-impl Findings {
-    /// Notes it; gives its number in the list.
-    fn add(&mut self, place: Option<Covered>, damage: Damage) -> Option<usize> {
-        if self.listed.len() >= MOST_LISTED {
-            self.not_listed = self.not_listed.saturating_add(1);
-            return None;
-        }
-        let number = self.listed.len();
-        self.listed.push(damage);
-        if let Some(place) = place {
-            self.covered.push((place, number));
-        }
-        Some(number)
-    }
-
-    /// Notes that a segment is missing, once.
-    fn missing(&mut self, segment: u64, file: PathBuf) {
-        let mut covered = self.covered.iter();
-        if covered.any(|(part, _)| part.segment == segment && part.to == u64::MAX) {
-            return;
-        }
-        let damage = Damage {
-            file,
-            offset: None,
-            bytes: None,
-            what: "the segment is missing".to_owned(),
-            affected: vec!["all records in it".to_owned()],
-        };
-        let place = Covered {
-            segment,
-            from: 0,
-            to: u64::MAX,
-        };
-        self.add(Some(place), damage);
-    }
-
-    /// Says which records a damaged run held, once the next whole one is known.
-    fn close(&mut self, number: usize, run: &Run, next: Option<u64>) {
-        let mut affected = Vec::new();
-        affected.extend(run.record.map(|(kind, number)| record_words(kind, number)));
-        let first = run.after.saturating_add(1);
-        match next.map(|next| next.saturating_sub(1)) {
-            Some(last) if last < first => affected.push("no record".to_owned()),
-            Some(last) if last == first && run.record.is_some() => {}
-            Some(last) if last == first => affected.push(format!("record {first}")),
-            Some(last) => affected.push(format!("records {first} to {last}, as far as written")),
-            None => affected.push(format!("records from {first} on")),
-        }
-        if let Some(damage) = self.listed.get_mut(number) {
-            affected.append(&mut damage.affected);
-            damage.affected = affected;
-        }
-    }
-
-    /// Takes in where the index differs: what it has in a damaged part is what hangs on that. Gives whether it was so.
-    fn differs(&mut self, difference: Difference) -> bool {
-        let mut held = difference.at.and_then(|at| {
-            let mut covered = self.covered.iter();
-            covered.find(|(part, _)| {
-                part.segment == at.segment && (part.from..part.to).contains(&at.offset)
-            })
-        });
-        // not every change of a delivery says where its record is; with one damaged part it can only be that
-        if let [only] = self.covered.as_slice() {
-            held = held.or(Some(only).filter(|_| difference.at.is_some()));
-        }
-        if let Some((_, number)) = held
-            && let Some(damage) = self.listed.get_mut(*number)
-        {
-            if damage.affected.len() < MOST_AFFECTED {
-                damage.affected.push(difference.words);
-            } else if damage.affected.len() == MOST_AFFECTED {
-                damage.affected.push("and more".to_owned());
-            }
-            return true;
-        }
-        self.add(
-            None,
-            Damage {
-                file: PathBuf::from(INDEX),
-                offset: None,
-                bytes: None,
-                what: difference.words,
-                affected: Vec::new(),
-            },
-        );
-        false
-    }
-}
-
-fn record_words(kind: Kind, sequence: u64) -> String {
-    let what = match kind {
-        Kind::Accepted => "an event with its deliveries",
-        Kind::Attempted => "an attempt of a delivery",
-        Kind::Revived => "a delivery that was made pending again",
-        Kind::Discarded => "a delivery that was let go",
-        Kind::Carried => "an event with what remains of its deliveries",
-        Kind::Operator => "what an operator did",
-        Kind::Purged => "what is left of a purged event",
-    };
-    format!("record {sequence}: {what}")
 }
 
 /// What earlier starts have set aside: damaged parts of the journal, and indexes.

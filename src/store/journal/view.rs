@@ -323,19 +323,16 @@ impl Seen {
     }
 }
 
-/// Opens all segments there are; `None` if some came or went meanwhile, so that there may be a gap.
+/// Opens all segments there are; `None` if some came or went meanwhile. A list alone will not do: it may lack both
+/// a segment that was just let go and the one in which what was needed of it was just written anew.
 fn open_all(folder: &Path) -> Result<Option<Vec<Seen>>, JournalError> {
-    let mut segments = Vec::new();
-    for number in numbers_in(folder)? {
-        let Some(seen) = Seen::open(folder, number)? else {
+    let listed = numbers_in(folder)?;
+    let mut segments = Vec::with_capacity(listed.len());
+    for number in &listed {
+        let Some(seen) = Seen::open(folder, *number)? else {
             return Ok(None);
         };
         segments.push(seen);
     }
-    let held: Vec<u64> = segments.iter().map(|seen| seen.number).collect();
-    let gap = numbers_in(folder)?.into_iter().any(|number| {
-        let within = held.first() < Some(&number) && Some(&number) < held.last();
-        within && held.binary_search(&number).is_err()
-    });
-    Ok((!gap).then_some(segments))
+    Ok((numbers_in(folder)? == listed).then_some(segments))
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::contract::{admission, everything, keyed, name};
 use super::super::journal::power::Plug;
 use super::super::{
-    DedupeKey, Health, LocalStore, Novelty, Settlement, Store, StoreError, StoreOptions,
+    DedupeKey, Health, LocalStore, Novelty, Settled, Settlement, Store, StoreError, StoreOptions,
 };
 use super::{clock, copy_folder, open, options};
 use crate::clock::{Clock, ManualClock};
@@ -282,4 +282,44 @@ async fn a_power_cut_keeps_all_that_the_store_said_yes_to() {
         total += kept.events.len();
     }
     assert!(total > 200, "hardly anything was stored: {total}");
+}
+
+#[tokio::test]
+async fn what_is_held_while_the_disk_fails_is_recorded_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, options) = (clock(), options(folder.path()));
+    let plug = Plug::new(folder.path(), folder.path(), None, 1);
+    let store = open_on(&plug, &options, &clock).unwrap();
+    assert_eq!(store.opened().await, Health::Ready);
+    for _ in 0..2 {
+        let new = admission(clock.now(), &["erp"], "{}");
+        store.admit(new).await.unwrap();
+    }
+    let claimed = store.claim(&name("erp"), 2).await.unwrap().taken;
+    plug.let_syncs_fail(true);
+    // nobody has noticed yet
+    let held = store.hold(claimed[0].lease).await;
+    assert_eq!(held, Ok(Settled::Recorded));
+    until("its record is refused", || {
+        !store.inner().state().refused.is_empty()
+    })
+    .await;
+    let late = store.hold(claimed[1].lease).await;
+    assert!(matches!(late, Err(StoreError::Unavailable(_))), "{late:?}");
+    plug.let_syncs_fail(false);
+    until("it is recorded", || {
+        let state = store.inner().state();
+        state.refused.is_empty() && state.entries.values().all(|entry| entry.writing == 0)
+    })
+    .await;
+    let id = claimed[0].delivery.id;
+    let before = everything(&store).await;
+    assert!(store.delivery(id).await.unwrap().is_held());
+    store.close().await;
+    drop(store);
+    std::fs::remove_dir_all(folder.path().join("index")).unwrap();
+    let store = open(&options, &clock).await;
+    assert_eq!(everything(&store).await, before);
+    let taken = store.claim(&name("erp"), 9).await.unwrap().taken;
+    assert_eq!(taken.len(), 1, "the other one is due");
 }

@@ -162,8 +162,12 @@ async fn backups_of_a_store_that_is_written_and_cleaned_hold_all_that_was_acknow
         let to = world.folder.path().join(format!("backup-{round}"));
         let from = Folder::open(&world.path()).unwrap();
         let target = to.clone();
-        let made = tokio::task::spawn_blocking(move || backup(&from, &target));
-        let made = made.await.unwrap().unwrap();
+        let made = tokio::task::spawn_blocking(move || {
+            let report = verify(&from, true).unwrap();
+            assert!(report.sound && report.in_use, "{report:#?}");
+            backup(&from, &target).unwrap()
+        });
+        let made = made.await.unwrap();
         assert!(made.damage.is_empty(), "{made:?}");
         let store = restored(&to, &world.clock).await;
         for (event, delivery) in &before.open {

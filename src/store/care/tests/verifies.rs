@@ -33,6 +33,12 @@ async fn a_sound_store_is_sound_in_use_and_closed_and_stays_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_store_without_any_event_is_sound() {
+    let (_folder, path) = World::new().await.closed().await;
+    assert_sound(&path);
+}
+
+#[tokio::test]
 async fn an_open_store_can_be_started_again_only_after_verify() {
     let world = World::new().await;
     world.fill().await;

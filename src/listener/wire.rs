@@ -1,4 +1,4 @@
-//! The stream of one connection, with two things that hyper leaves to others.
+//! The stream of one connection, plain or over TLS, with two things that hyper leaves to others.
 //!
 //! **Requests whose length can be read in two ways.** hyper lets `Transfer-Encoding` win over
 //! `Content-Length` and drops the latter without a trace, so that the service behind it cannot tell; a proxy
@@ -10,7 +10,8 @@
 //! After a chunked request it gives up as well, so such a request must be the last one of its connection.
 //!
 //! **Peers that take no answers.** One that sends request after request and never reads would hold its
-//! connection for ever; a write that makes no headway for a while fails.
+//! connection for ever; a write that makes no headway for a while fails. TLS may take the bytes and be unable to pass
+//! them on, so the same goes for flushing and closing.
 //!
 //! Not here: anything that hyper itself refuses.
 
@@ -56,39 +57,58 @@ impl Heads {
 #[derive(Debug)]
 pub(super) struct Wire<I> {
     io: I,
-    heads: Heads,
-    reader: Reader,
-    patience: Duration,
-    /// Runs while a write makes no headway.
-    stalled: Option<Pin<Box<Sleep>>>,
+    /// What reads along, in HTTP/1.1.
+    watcher: Option<(Reader, Heads)>,
+    write: Patience,
+    flush: Patience,
 }
 
 impl<I> Wire<I> {
     /// Over `io`; heads beyond `most` bytes are hyper's to refuse, and a write that makes no headway
     /// for as long as `patience` fails.
-    pub(super) fn new(io: I, heads: Heads, most: usize, patience: Duration) -> Self {
+    pub(super) fn watching(io: I, heads: Heads, most: usize, patience: Duration) -> Self {
+        Self {
+            watcher: Some((Reader::new(most), heads)),
+            ..Self::passing(io, patience)
+        }
+    }
+
+    /// Over `io`, which speaks another protocol, so that nothing is read along.
+    pub(super) fn passing(io: I, patience: Duration) -> Self {
         Self {
             io,
-            heads,
-            reader: Reader::new(most),
-            patience,
+            watcher: None,
+            write: Patience::new(patience),
+            flush: Patience::new(patience),
+        }
+    }
+}
+
+/// How long something may make no headway.
+#[derive(Debug)]
+struct Patience {
+    most: Duration,
+    /// Runs meanwhile.
+    stalled: Option<Pin<Box<Sleep>>>,
+}
+
+impl Patience {
+    fn new(most: Duration) -> Self {
+        Self {
+            most,
             stalled: None,
         }
     }
 
-    fn within_patience<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
+    fn bound<T>(&mut self, cx: &mut Context<'_>, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        if done.is_ready() {
             self.stalled = None;
-            return written;
+            return done;
         }
-        let patience = self.patience;
+        let most = self.most;
         let stalled = self
             .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(most)));
         ready!(stalled.as_mut().poll(cx));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
@@ -104,7 +124,9 @@ impl<I: AsyncRead + Unpin> AsyncRead for Wire<I> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
         let fresh = buf.filled().get(before..).unwrap_or_default();
-        this.reader.read(fresh, &this.heads);
+        if let Some((reader, heads)) = &mut this.watcher {
+            reader.read(fresh, heads);
+        }
         Poll::Ready(Ok(()))
     }
 }
@@ -117,15 +139,19 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write(cx, bytes);
-        this.within_patience(cx, written)
+        this.write.bound(cx, written)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.io).poll_flush(cx);
+        this.flush.bound(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
+        let this = self.get_mut();
+        let closed = Pin::new(&mut this.io).poll_shutdown(cx);
+        this.flush.bound(cx, closed)
     }
 
     fn poll_write_vectored(
@@ -135,7 +161,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Wire<I> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
-        this.within_patience(cx, written)
+        this.write.bound(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -343,7 +369,7 @@ mod tests {
     async fn a_write_waits_for_its_reader_but_not_for_ever() {
         let (ours, mut theirs) = duplex(8);
         let patience = Duration::from_millis(50);
-        let mut wire = Wire::new(ours, Heads::default(), MOST, patience);
+        let mut wire = Wire::watching(ours, Heads::default(), MOST, patience);
         let mut buffer = [0; 64];
         let (written, read) =
             tokio::join!(wire.write_all(&[7; 64]), theirs.read_exact(&mut buffer));
