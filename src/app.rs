@@ -37,6 +37,10 @@ pub const LOG_VARIABLE: &str = "INGATE_LOG";
 /// What is logged unless something else is asked for.
 const DEFAULT_LOG: &str = "info";
 
+/// The watch on files does not tell what it sees: where the log is written to a folder that is watched, every line would
+/// make another one, without end.
+const QUIET: &str = "notify=info";
+
 /// File descriptors for the store, the operator's door, the log and the runtime, with room to spare.
 const OTHER_FILES: usize = 256;
 
@@ -338,7 +342,11 @@ pub fn init_tracing(format: LogFormat, filter: Option<&str>) -> Result<(), LogEr
             .filter(|value| !value.is_empty())
             .unwrap_or_else(|| DEFAULT_LOG.to_owned()),
     };
-    let parsed = match EnvFilter::builder().parse(&filter) {
+    let quiet = QUIET.parse();
+    let parsed = EnvFilter::builder()
+        .parse(&filter)
+        .and_then(|parsed| Ok(parsed.add_directive(quiet?)));
+    let parsed = match parsed {
         Ok(parsed) => parsed,
         Err(source) => return Err(LogError::Filter { filter, source }),
     };

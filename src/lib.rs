@@ -58,7 +58,7 @@
 //!
 //! 1. Durable before 200. 2. Nothing dropped silently. 3. At least once, same id. 4. Valid JSON, always. 5. Frozen
 //!    once tried. 6. Isolation. 7. Reload is all or nothing. 8. Only verified requests become events.
-//! The README says each in full.
+//!    The README says each in full.
 
 pub mod admin;
 pub mod app;

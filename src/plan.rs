@@ -25,6 +25,9 @@ use crate::signature::{Key, Scheme};
 use crate::template::{RenderLimits, Template};
 use crate::tls::{ClientTls, ServerTls};
 
+/// The folder, in that of the store, where the last good configuration is kept.
+pub const LAST_GOOD: &str = "last-good";
+
 /// The compiled configuration.
 #[derive(Debug)]
 pub struct Plan {

@@ -139,6 +139,7 @@ impl listener::Door for Door {
     fn bounds(&self, plan: &Plan) -> Bounds {
         Bounds {
             tls: plan.admin.tls.as_ref().map(ServerTls::config),
+            clients: plan.admin.tls.as_ref().and_then(ServerTls::clients),
             head_bytes: HEAD_BYTES,
             headers: Some(HEADERS),
             head_timeout: HEAD_TIMEOUT,
@@ -192,11 +193,11 @@ impl Door {
                 "the configuration has changed, and this door may not be open like this any more",
             ));
         }
-        if asks_clients && call.subject.is_none() {
+        if asks_clients && call.clients != plan.tls.as_ref().and_then(ServerTls::clients) {
             return Err(api::Refusal::new(
                 StatusCode::FORBIDDEN,
                 "certificate_needed",
-                "this connection is older than the configuration, which asks for a client's certificate",
+                "this connection is older than the configuration, which asks for other clients' certificates; a new one is needed",
             ));
         }
         let pass = gate::pass(plan, call.local, uri, headers)?;

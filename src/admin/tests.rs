@@ -241,17 +241,30 @@ fn asking_for_certificates() -> ServerTls {
 
 #[tokio::test]
 async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force() {
-    for (listen, token, asks, subject, wanted) in [
+    for (listen, token, asks, shown, wanted) in [
         ("127.0.0.1:1", false, false, None, Ok(())),
         ("10.0.0.1:1", true, false, None, Ok(())),
         ("10.0.0.1:1", false, false, None, Err("shut")),
         ("10.0.0.1:1", false, true, None, Err("certificate_needed")),
-        ("10.0.0.1:1", false, true, Some(""), Ok(())),
+        ("10.0.0.1:1", false, true, Some(true), Ok(())),
+        // By authorities that do not count any more.
+        (
+            "10.0.0.1:1",
+            false,
+            true,
+            Some(false),
+            Err("certificate_needed"),
+        ),
         ("127.0.0.1:1", false, true, None, Err("certificate_needed")),
     ] {
         let mut plan = plan(Vec::new());
         plan.admin.token = token.then(|| Secret::new("t"));
         plan.admin.tls = asks.then(asking_for_certificates);
+        let current = plan.admin.tls.as_ref().and_then(ServerTls::clients);
+        let clients = shown.and_then(|current_ones| match current_ones {
+            true => current,
+            false => asking_for_certificates().clients(),
+        });
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
         let door = super::Door {
             admin: Arc::new(Admin {
@@ -269,7 +282,8 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
         let call = listener::Call {
             peer: local,
             local,
-            subject: subject.map(Into::into),
+            subject: shown.map(|_| "CN=ops".into()),
+            clients,
             sound: true,
             last: false,
             bodies: Arc::new(tokio::sync::Semaphore::new(1)),
@@ -280,7 +294,7 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
         let uri = Uri::from_static("/livez");
         let got = door.let_in(&uri, &headers, &call);
         let got = got.map(|_| ()).map_err(|refusal| refusal.code());
-        assert_eq!(got, wanted, "{listen} {token} {asks} {subject:?}");
+        assert_eq!(got, wanted, "{listen} {token} {asks} {shown:?}");
         let split = listener::Call {
             sound: false,
             ..call

@@ -43,10 +43,9 @@ pub(super) struct DoorArgs {
 impl DoorArgs {
     /// What calls the operator's door of this configuration, which may be broken elsewhere.
     pub(super) fn caller(&self, config: &Path) -> Result<Caller, Failure> {
-        let door = config::operator_door(config, &ProcessEnv).ok_or_else(|| {
+        let door = config::operator_door(config, &ProcessEnv).map_err(|errors| {
             let words = format!(
-                "error: {} does not say how the operator's door is reached (`admin`)",
-                config.display()
+                "{errors}\n  help: this says how the operator's door of the daemon is reached; SIGHUP has it reload, too"
             );
             Failure::new(Exit::Config, words)
         })?;

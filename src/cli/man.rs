@@ -55,7 +55,7 @@ const SIGNALS: [(&str, &str); 2] = [
     ),
 ];
 
-const ENVIRONMENT: [(&str, &str); 6] = [
+const ENVIRONMENT: [(&str, &str); 7] = [
     (
         "INGATE_CONFIG",
         "The configuration file, where -c is not given.",
@@ -67,6 +67,10 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     (
         "INGATE_LOG_FORMAT",
         "How log lines look, text or json, where --log-format is not given.",
+    ),
+    (
+        "INGATE_STORE",
+        "Where run looks for the last good configuration if a broken one does not say where the store is.",
     ),
     ("NO_COLOR", "If set and not empty, nothing is coloured."),
     (

@@ -111,7 +111,7 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// See it work: five vendors' samples through a daemon on this machine
     Demo(demo::DemoArgs),
-    /// Verify, back up, export or count what a store holds, while the daemon runs or not
+    /// Verify, back up, export, count or purge what a store holds
     Store(store::StoreArgs),
     /// Print the JSON Schema of the configuration
     Schema,

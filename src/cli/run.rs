@@ -3,7 +3,7 @@
 //! Promise: it starts on the configuration, or, if that is broken, on the last one that was good; which of the two,
 //! the log and the metrics say. SIGTERM and SIGINT end it, SIGHUP reloads.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
@@ -22,6 +22,9 @@ pub(super) struct RunArgs {
     /// How log lines are written to stderr; INGATE_LOG sets what is logged (default `info`)
     #[arg(long, value_enum, default_value_t = Format::Text, env = "INGATE_LOG_FORMAT")]
     log_format: Format,
+    /// Where the store is if a broken configuration does not say; the last good one is looked for there
+    #[arg(long, value_name = "DIR", env = "INGATE_STORE")]
+    store: Option<PathBuf>,
     /// Do not start on the last good configuration if this one is broken
     #[arg(long)]
     no_fallback: bool,
@@ -48,7 +51,9 @@ struct Start {
 
 pub(super) fn run(args: &RunArgs) -> Outcome {
     let start = start(args)?;
-    for warning in &start.compiled.warnings {
+    // Those of a copy name lines that the user does not have.
+    let warnings = start.compiled.warnings.iter();
+    for warning in warnings.filter(|_| start.refused.is_none()) {
         say(&warning.to_string());
     }
     let format = match args.log_format {
@@ -59,8 +64,9 @@ pub(super) fn run(args: &RunArgs) -> Outcome {
     if let Some((refused, kept_at)) = &start.refused {
         tracing::error!(
             config = %args.config.config.display(), kept_at,
-            "the configuration is refused; starting on the last good one:\n{refused}"
+            "the configuration is refused, see below; starting on the last good one"
         );
+        tracing::error!("{refused}");
     }
     block_on(serve(start, args.config.config.clone()))?
 }
@@ -82,13 +88,19 @@ fn start(args: &RunArgs) -> Result<Start, Failure> {
     if args.no_fallback {
         return Err(Failure::new(Exit::Config, words));
     }
-    match last_good(config) {
+    match last_good(args) {
         Ok(Kept { compiled, kept_at }) => Ok(Start {
             compiled,
             inputs,
             refused: Some((refused, kept_at)),
         }),
-        Err(KeptError::None(_)) => Err(Failure::new(Exit::Config, words)),
+        Err(KeptError::None(folder)) => {
+            words.push_str(&format!(
+                "\n  help: there is no last good configuration to start on in {}",
+                folder.display()
+            ));
+            Err(Failure::new(Exit::Config, words))
+        }
         Err(error) => {
             words.push_str(&format!(
                 "\n{}",
@@ -99,8 +111,12 @@ fn start(args: &RunArgs) -> Result<Start, Failure> {
     }
 }
 
-fn last_good(config: &Path) -> Result<Kept, KeptError> {
-    let store = config::store_folder(config, &ProcessEnv);
+/// Looks where the configuration says that the store is, else where the command line says, else in the default place.
+fn last_good(args: &RunArgs) -> Result<Kept, KeptError> {
+    let config = &args.config.config;
+    let store = config::store_folder(config, &ProcessEnv)
+        .or_else(|| args.store.clone())
+        .unwrap_or_else(|| config::default_store(config, &ProcessEnv));
     config::load_kept(&store, config, &ProcessEnv)
 }
 

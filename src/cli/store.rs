@@ -185,8 +185,11 @@ fn raise_file_limit() {
 impl FolderArgs {
     /// The folder is known even if the configuration is broken elsewhere.
     fn path(&self) -> PathBuf {
-        let configured = || config::store_folder(&self.config.config, &ProcessEnv);
-        self.path.clone().unwrap_or_else(configured)
+        let config = &self.config.config;
+        self.path
+            .clone()
+            .or_else(|| config::store_folder(config, &ProcessEnv))
+            .unwrap_or_else(|| config::default_store(config, &ProcessEnv))
     }
 
     fn open(&self) -> Result<Folder, Failure> {
@@ -195,7 +198,11 @@ impl FolderArgs {
 }
 
 fn failure(error: CareError) -> Failure {
-    Failure::caused(Exit::Io, &error)
+    let exit = match error {
+        CareError::Destination { .. } => Exit::Usage,
+        _ => Exit::Io,
+    };
+    Failure::caused(exit, &error)
 }
 
 fn verify(args: &VerifyArgs) -> Outcome {

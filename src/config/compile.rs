@@ -106,6 +106,12 @@ pub(super) fn compile(
             &[]
         }
     };
+    if entries.is_empty() && !cx.report.has_errors() {
+        // More likely a file that was cut short than one that is meant to be.
+        let help = "config.example.yaml shows every key".to_owned();
+        cx.report
+            .error_help("", "the configuration is empty", Some(help));
+    }
     let file = read(&mut cx, entries);
     let compiled = plan(&mut cx, &file);
     match compiled {

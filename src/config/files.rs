@@ -17,8 +17,10 @@ use super::in_words;
 /// What a file is read for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Something that may be shown and kept: configuration, templates, schemas, samples, certificates.
+    /// Something that may be shown and kept: configuration, templates, schemas, samples.
     Open,
+    /// Certificates, PEM. A key may stand beside them in the same file; of that nothing is kept.
+    Certificates,
     /// A secret or a private key: nothing of it is kept.
     Secret,
 }
@@ -115,8 +117,12 @@ impl Input {
     #[must_use]
     pub fn is_current(&self, path: &Path) -> bool {
         match self {
-            // What is there and was not read is of no account: only what could be read now counts.
-            Self::Nothing => Disk.read(path, MOST_BYTES, Purpose::Open).is_err(),
+            Self::Nothing => match Disk.kind(path) {
+                None => true,
+                Some(FileKind::Folder) => false,
+                // It may be there and not be readable.
+                Some(FileKind::File) => Disk.read(path, MOST_BYTES, Purpose::Open).is_err(),
+            },
             Self::Folder => Disk.kind(path) == Some(FileKind::Folder),
             Self::File { fingerprint, .. } => Disk
                 .read(path, MOST_BYTES, Purpose::Open)
@@ -151,7 +157,29 @@ impl Noting {
 
     fn note(&self, path: &Path, input: Input) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.insert(path.to_owned(), input);
+        // A file may be read for two purposes: what may be kept of it for one is not lost by the other.
+        let keeps_less = matches!(&input, Input::File { bytes: None, .. });
+        let is_kept = matches!(noted.get(path), Some(Input::File { bytes: Some(_), .. }));
+        if !(keeps_less && is_kept) {
+            noted.insert(path.to_owned(), input);
+        }
+    }
+}
+
+impl Noting {
+    /// What stands at a path that could not be read, or not within the limit.
+    fn refused(&self, path: &Path, most: u64, purpose: Purpose) -> Input {
+        if self.inner.kind(path) == Some(FileKind::Folder) {
+            return Input::Folder;
+        }
+        match self.inner.read(path, MOST_BYTES, purpose) {
+            // One that has come since, or could be read since, must look new.
+            Ok(bytes) if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most => Input::File {
+                fingerprint: fingerprint_of(&bytes),
+                bytes: None,
+            },
+            _ => Input::Nothing,
+        }
     }
 }
 
@@ -161,16 +189,13 @@ impl Files for Noting {
         let input = match &read {
             Ok(bytes) => Input::File {
                 fingerprint: fingerprint_of(bytes),
-                bytes: (purpose == Purpose::Open).then(|| bytes.clone()),
-            },
-            // It may be there and be refused, for being too long.
-            Err(_) => match self.inner.read(path, MOST_BYTES, purpose) {
-                Ok(bytes) => Input::File {
-                    fingerprint: fingerprint_of(&bytes),
-                    bytes: None,
+                bytes: match purpose {
+                    Purpose::Open => Some(bytes.clone()),
+                    Purpose::Certificates => Some(certificates_of(bytes)),
+                    Purpose::Secret => None,
                 },
-                Err(_) => Input::Nothing,
             },
+            Err(_) => self.refused(path, most, purpose),
         };
         self.note(path, input);
         read
@@ -194,6 +219,19 @@ impl Files for Noting {
     fn names(&self, folder: &Path) -> Vec<String> {
         self.inner.names(folder)
     }
+}
+
+/// The certificates in a PEM file, without what else stands there.
+fn certificates_of(text: &[u8]) -> Vec<u8> {
+    const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+    const END: &str = "-----END CERTIFICATE-----";
+    let text = String::from_utf8_lossy(text);
+    let blocks = text.split(BEGIN).skip(1);
+    let bodies = blocks.filter_map(|block| Some(block.split_once(END)?.0));
+    bodies
+        .map(|body| format!("{BEGIN}{body}{END}\n"))
+        .collect::<String>()
+        .into_bytes()
 }
 
 /// What bytes hash to.
@@ -241,6 +279,42 @@ mod tests {
         std::fs::write(path("never"), "").unwrap();
         std::fs::remove_file(path("open")).unwrap();
         assert_eq!(changed(), ["never", "open", "secret"]);
+    }
+
+    #[test]
+    fn of_a_file_with_a_key_only_the_certificates_are_noted() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("both.pem");
+        let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        let key = "-----BEGIN PRIVATE KEY-----\nBBBB\n-----END PRIVATE KEY-----\n";
+        std::fs::write(&path, format!("{key}{certificate}words{certificate}")).unwrap();
+        let files = Noting::new(Arc::new(Disk));
+        // In whatever order it is read.
+        files.read(&path, 999, Purpose::Certificates).unwrap();
+        files.read(&path, 999, Purpose::Secret).unwrap();
+        match &files.inputs()[&path] {
+            Input::File { bytes, .. } => assert_eq!(
+                bytes.as_deref(),
+                Some(format!("{certificate}{certificate}").as_bytes())
+            ),
+            other => panic!("{other:?}"),
+        }
+        assert!(files.inputs()[&path].is_current(&path));
+    }
+
+    #[test]
+    fn what_comes_in_the_place_of_nothing_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        assert!(Input::Nothing.is_current(&path));
+        std::fs::create_dir(&path).unwrap();
+        assert!(!Input::Nothing.is_current(&path));
+        let files = Noting::new(Arc::new(Disk));
+        assert!(files.read(&path, 9, Purpose::Open).is_err());
+        assert!(
+            files.inputs()[&path].is_current(&path),
+            "a folder that was named as a file"
+        );
     }
 
     #[test]

@@ -21,9 +21,7 @@ use super::position::{has_credentials, holds_secret};
 use super::yaml::{Content, Entry, Node, Scalar, item, live, member, parse, parse_as_far};
 use super::{Compiled, Disk, Env, FileKind, Files, Input, Inputs, MAX_CONFIG_BYTES, Purpose};
 use super::{load_from, read_text};
-
-/// The folder of the copies, in the store's folder.
-const FOLDER: &str = "last-good";
+use crate::plan::LAST_GOOD;
 
 /// What the copies are, in their folder; written last.
 const MANIFEST: &str = "manifest.json";
@@ -118,7 +116,7 @@ struct Manifest {
 /// # Errors
 /// If the disk says no or a secret cannot be told from the rest; what was kept before stays.
 pub fn keep(store: &Path, config: &Path, inputs: &Inputs, now: Timestamp) -> Result<(), KeepError> {
-    let folder = store.join(FOLDER);
+    let folder = store.join(LAST_GOOD);
     let failed = |source| KeepError::Io {
         path: folder.clone(),
         source,
@@ -162,7 +160,7 @@ pub fn keep(store: &Path, config: &Path, inputs: &Inputs, now: Timestamp) -> Res
 /// # Errors
 /// Why there is none that can be used.
 pub fn load_kept(store: &Path, config: &Path, env: &dyn Env) -> Result<Kept, KeptError> {
-    let folder = store.join(FOLDER);
+    let folder = store.join(LAST_GOOD);
     // Between two renames only the older one is there.
     let old = folder.with_extension("old");
     let used = [&folder, &old]
@@ -265,13 +263,15 @@ fn with_secrets(files: &Copies, config: &Path, kept_out: &[String]) -> Result<St
     if kept_out.is_empty() {
         return Ok(copy);
     }
-    let now = read_text(&Disk, config, MAX_CONFIG_BYTES).ok();
-    let now = now.and_then(|text| parse_as_far(&text));
-    let mut known = now.map(|root| scalars(&root)).unwrap_or_default();
+    let now = Disk.read(config, MAX_CONFIG_BYTES, Purpose::Open).ok();
+    let now = now.and_then(|text| parse_as_far(&String::from_utf8_lossy(&text)));
     let mut missing = Vec::new();
     for path in kept_out {
-        match known.remove(path) {
-            Some(scalar) => put(&mut root, "", path, &scalar),
+        // Secrets of a list stand for each other, and a new one comes first: the whole list is as it is now.
+        let whole = path.rfind(".secrets[").map(|at| at + ".secrets".len());
+        let wanted = whole.and_then(|end| path.get(..end)).unwrap_or(path);
+        match now.as_ref().and_then(|root| find(root, "", wanted)) {
+            Some(node) => put(&mut root, "", wanted, node),
             None => missing.push(path.clone()),
         }
     }
@@ -343,19 +343,39 @@ fn scalars(root: &Node) -> BTreeMap<String, Scalar> {
     out
 }
 
-/// Puts a scalar where `wanted` is.
-fn put(node: &mut Node, path: &str, wanted: &str, scalar: &Scalar) {
+/// What stands at a path.
+fn find<'a>(node: &'a Node, path: &str, wanted: &str) -> Option<&'a Node> {
+    if path == wanted {
+        return Some(node);
+    }
+    match &node.content {
+        Content::Scalar(_) => None,
+        Content::List(items) => items
+            .iter()
+            .enumerate()
+            .find_map(|(i, child)| find(child, &item(path, i), wanted)),
+        Content::Map(entries) => {
+            live(entries).find_map(|entry| find(&entry.value, &member(path, &entry.key), wanted))
+        }
+    }
+}
+
+/// Puts a node where `wanted` is.
+fn put(node: &mut Node, path: &str, wanted: &str, new: &Node) {
+    if path == wanted {
+        *node = new.clone();
+        return;
+    }
     match &mut node.content {
-        Content::Scalar(there) if path == wanted => *there = scalar.clone(),
         Content::Scalar(_) => {}
         Content::List(items) => {
             for (i, child) in items.iter_mut().enumerate() {
-                put(child, &item(path, i), wanted, scalar);
+                put(child, &item(path, i), wanted, new);
             }
         }
         Content::Map(entries) => {
             for entry in entries {
-                put(&mut entry.value, &member(path, &entry.key), wanted, scalar);
+                put(&mut entry.value, &member(path, &entry.key), wanted, new);
             }
         }
     }

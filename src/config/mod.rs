@@ -40,7 +40,7 @@ pub use crate::plan::RouteTest;
 pub use error::{ConfigErrors, Diagnostic, Severity};
 pub use file::schema;
 pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose};
-pub use glimpse::{operator_door, store_folder};
+pub use glimpse::{default_store, operator_door, store_folder};
 pub use kept::{KeepError, Kept, KeptError, keep, load_kept};
 pub use templates::TemplateFolder;
 

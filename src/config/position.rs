@@ -6,6 +6,9 @@ use std::collections::HashMap;
 
 use super::yaml::{Content, Mark, Node, item, member};
 
+/// Most letters of a key of a secret, misspelt or not; the longest is `credential`.
+const MOST_OF_A_WORD: usize = 12;
+
 /// The places of all paths of a document, and its lines with secrets blotted out.
 #[derive(Debug, Default)]
 pub(super) struct Positions {
@@ -34,13 +37,23 @@ impl Positions {
 
     /// Of a text that is no document: nothing is known of it, so what may be a secret is left out by its line.
     pub(super) fn unparsed(text: &str) -> Self {
+        // How far the line is indented below which what is deeper may be a secret's further lines.
+        let mut around = None;
         let lines = text.lines().map(|line| {
-            let secret = ["secret", "token", "value", "authorization"]
+            let indent = line.len() - line.trim_start().len();
+            if around.is_some_and(|outer| indent > outer || line.trim().is_empty()) {
+                return blotted(line);
+            }
+            let secret = ["secret", "token", "value", "authorization", "key:"]
                 .iter()
                 .any(|word| line.to_lowercase().contains(word));
+            around = secret.then_some(indent);
             if secret || has_credentials(line) {
                 // Everything but the key is blotted; columns stay.
-                let (key, rest) = line.split_at(line.find(':').map_or(0, |colon| colon + 1));
+                let colon = line
+                    .find(": ")
+                    .or_else(|| line.strip_suffix(':').map(str::len));
+                let (key, rest) = line.split_at(colon.map_or(0, |colon| colon + 1));
                 format!("{key}{}", blotted(rest))
             } else {
                 line.to_owned()
@@ -98,6 +111,9 @@ impl Positions {
             }
             Content::Map(entries) => {
                 for entry in entries {
+                    if secret && !path.ends_with(".headers") && !is_word(&entry.key) {
+                        self.blot(entry.mark);
+                    }
                     let secret = holds_secret(path, &entry.key, secret);
                     self.walk(
                         &entry.value,
@@ -142,23 +158,64 @@ impl Positions {
     }
 }
 
+/// Words in keys under which secrets stand, or were meant to.
+const SECRET_WORDS: [&str; 4] = ["secret", "tok", "passw", "authori"];
+
 /// Whether what stands under this key of the mapping at `path` is a secret: what is not said to be the name of a place where one is found.
+/// Keys that are nearly right count, too: a secret under `secret` or `tokn` is one all the same.
 pub(super) fn holds_secret(path: &str, key: &str, around: bool) -> bool {
+    // Names and constants are the author's own, and a scheme says where secrets are, not what they are.
+    let names = ["sources", "targets"].contains(&path);
+    let plain =
+        names || path.contains(".scheme") || path.starts_with("vars") || path.starts_with("routes");
+    let lower = key.to_ascii_lowercase();
     match key {
         "secrets" => true,
-        "token" => path == "admin",
-        "proxy_authorization" => path == "egress",
         "headers" => path.starts_with("targets."),
         "env" | "file" | "credential" => false,
-        _ => around,
+        "value" if !plain => true,
+        _ if !plain && SECRET_WORDS.iter().any(|word| lower.contains(word)) => true,
+        _ => around || path.ends_with("tls.key"),
     }
 }
 
-/// Whether the text is a URL with a user or password in it.
+/// A path as messages may show it: with a space forgotten (`{value:TEXT}`) a secret becomes a key, so within a secret only
+/// words are shown.
+pub(super) fn shown(path: &str) -> &str {
+    let after = |found: usize, end: char| {
+        let rest = path.get(found..)?;
+        Some(found + rest.find(end)?)
+    };
+    let inside = [
+        path.find("secrets[")
+            .and_then(|at| after(at, ']'))
+            .map(|at| at + 1),
+        path.find(".headers.").and_then(|at| after(at + 9, '.')),
+        path.starts_with("admin.token")
+            .then_some("admin.token".len()),
+        path.starts_with("egress.proxy_authorization")
+            .then_some("egress.proxy_authorization".len()),
+        path.find("tls.key").map(|at| at + "tls.key".len()),
+    ];
+    let inside = inside.into_iter().flatten().min();
+    match inside.and_then(|at| path.split_at_checked(at)) {
+        Some((outside, inner)) if !inner.strip_prefix('.').is_none_or(is_word) => outside,
+        _ => path,
+    }
+}
+
+/// Whether this looks like one of our keys, or one that is misspelt.
+fn is_word(key: &str) -> bool {
+    key.len() <= MOST_OF_A_WORD && key.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// Whether the text is a URL with a user or password in it, or a key where its file's name is wanted.
 pub(super) fn has_credentials(text: &str) -> bool {
-    text.split_once("://")
-        .and_then(|(_, rest)| rest.split('/').next())
-        .is_some_and(|authority| authority.contains('@'))
+    text.contains("PRIVATE KEY-----")
+        || text
+            .split_once("://")
+            .and_then(|(_, rest)| rest.split('/').next())
+            .is_some_and(|authority| authority.contains('@'))
 }
 
 fn blotted(text: &str) -> String {
@@ -213,5 +270,67 @@ mod tests {
         let broken = Positions::unparsed("a: 1\n  value: \"abc\n  url: http://u:p@h/\n");
         assert_eq!(broken.line(2), "  value: ****");
         assert_eq!(broken.line(3), "  url: *************");
+        let text = "a:\n  - value:\n      \"hunter2\" x\n\n    more\n  - b: 1\n  - {value:hunter2";
+        let broken = Positions::unparsed(text);
+        for (line, wanted) in [
+            (2, "  - value:"),
+            (3, "      ********* *"),
+            (5, "    ****"),
+            (6, "  - b: 1"),
+            (7, "  * **************"),
+        ] {
+            assert_eq!(broken.line(line), wanted);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_became_a_key_is_not_shown() {
+        let text = "sources: {s: {secrets: [{value:hunter2}, {vlaue: hunter2}], secret: hunter2}}\n\
+                    targets: {t: {headers: {x-longer-than-a-word: {value:hunter2}}}}\n\
+                    p: {scheme: {secret: {prefix: shown}}}\n\
+                    tls: {cert: shown, key: {value: hunter2}}\n\
+                    q: {tls: {cert: shown, key: shown}}\n";
+        let root = parse(text).unwrap().root;
+        let positions = Positions::of(&root, text);
+        for (line, wanted) in [
+            (
+                1,
+                "sources: {s: {secrets: [{**************, {vlaue: *******}], secret: *******}}",
+            ),
+            (
+                2,
+                "targets: {t: {headers: {x-longer-than-a-word: {**************}}}",
+            ),
+            (3, "p: {scheme: {secret: {prefix: shown}}}"),
+            (4, "tls: {cert: shown, key: {value: *******}}"),
+            (5, "q: {tls: {cert: shown, key: shown}}"),
+        ] {
+            assert_eq!(positions.line(line), wanted);
+        }
+        for (path, wanted) in [
+            ("", ""),
+            ("sources.s.secrets", "sources.s.secrets"),
+            ("sources.s.secrets[0]", "sources.s.secrets[0]"),
+            ("sources.s.secrets[0].vlaue", "sources.s.secrets[0].vlaue"),
+            ("sources.s.secrets[0].value:hunter2", "sources.s.secrets[0]"),
+            ("sources.s.secrets[0].value.Hunter2", "sources.s.secrets[0]"),
+            ("admin.token", "admin.token"),
+            ("admin.token.value:hunter2", "admin.token"),
+            (
+                "egress.proxy_authorization.value:hunter2",
+                "egress.proxy_authorization",
+            ),
+            ("admin.tls.key.value:hunter2", "admin.tls.key"),
+            (
+                "targets.t.headers.x-longer-than-a-word",
+                "targets.t.headers.x-longer-than-a-word",
+            ),
+            (
+                "targets.t.headers.x-a.value:hunter2",
+                "targets.t.headers.x-a",
+            ),
+        ] {
+            assert_eq!(shown(path), wanted);
+        }
     }
 }

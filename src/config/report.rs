@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::error::{ConfigErrors, Diagnostic, Severity, in_order};
+use super::position;
 use super::position::Positions;
 use super::shape::Finding;
 use super::yaml::{Mark, YamlError};
@@ -187,7 +188,7 @@ impl Report {
             line: mark.map_or(0, |mark| mark.line),
             column: mark.map_or(0, |mark| mark.column),
             length: mark.map_or(1, |mark| mark.length),
-            path: path.to_owned(),
+            path: position::shown(path).to_owned(),
             message,
             help: None,
             source_line: mark.map_or(String::new(), |mark| {

@@ -72,6 +72,10 @@ fn from_env(env: &dyn Env, name: &str) -> Result<Secret, String> {
 }
 
 pub(super) fn from_file(files: &dyn Files, path: &std::path::Path) -> Result<Secret, String> {
+    if path.to_string_lossy().contains('\n') {
+        // It may be the secret.
+        return Err("a file's name is wanted here, and this has several lines".to_owned());
+    }
     let mut bytes = files
         .read(path, MAX_SECRET_BYTES, Purpose::Secret)
         .map_err(|why| format!("the secret cannot be read from {}: {why}", path.display()))?;

@@ -153,7 +153,9 @@ fn read<T>(
     parse: fn(&[u8]) -> Result<T, tls::TlsError>,
 ) -> Option<T> {
     let path = cx.beside(path);
-    let text = cx.files.read(&path, MAX_CERTIFICATE_BYTES, Purpose::Open);
+    let text = cx
+        .files
+        .read(&path, MAX_CERTIFICATE_BYTES, Purpose::Certificates);
     let read = text.and_then(|text| parse(&text).map_err(|error| error.to_string()));
     read.map_err(|why| cx.report.error(at, format!("{}: {why}", path.display())))
         .ok()

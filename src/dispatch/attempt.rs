@@ -5,7 +5,7 @@
 //! have it. Not here: HTTP (see `client`), the body (see `payload`).
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -44,6 +44,8 @@ pub(super) struct Attempter {
     pub(super) shared: Arc<Shared>,
     pub(super) target: Arc<Target>,
     pub(super) client: Arc<Client>,
+    /// Routes that deliveries wait for, once that was told.
+    pub(super) held: Mutex<BTreeSet<RouteName>>,
 }
 
 /// A request that is ready to be sent.
@@ -59,7 +61,7 @@ impl Attempter {
     pub(super) async fn attempt(&self, claimed: Claimed, mut phase: watch::Receiver<Phase>) {
         let plan = self.shared.plan.get();
         let Some(route) = plan.router.get(&claimed.delivery.route) else {
-            return hold(&self.shared, &self.target.name, &claimed).await;
+            return self.hold(&claimed, phase).await;
         };
         let clock = &self.shared.clock;
         let (started_at, started) = (clock.now(), Instant::now());
@@ -109,6 +111,41 @@ impl Attempter {
             frozen: frozen.filter(|_| next != Next::Done),
         };
         self.settle(claimed.lease, settlement, phase).await;
+    }
+
+    /// Lets a delivery wait until its route is in the configuration again.
+    async fn hold(&self, claimed: &Claimed, phase: watch::Receiver<Phase>) {
+        let (delivery, route, target) = (
+            claimed.delivery.id,
+            &claimed.delivery.route,
+            &self.target.name,
+        );
+        match self.shared.store.hold(claimed.lease).await {
+            Ok(Settled::Recorded) => tracing::debug!(
+                %delivery, %route, target_name = %target, "a delivery waits for its route"
+            ),
+            Ok(Settled::Fenced) => return,
+            Err(error) => {
+                tracing::warn!(%delivery, %error, "a delivery whose route is gone cannot be held");
+                return release(&self.shared, claimed.lease).await;
+            }
+        }
+        if self.is_first_held(route) {
+            tracing::info!(
+                %route, target_name = %target,
+                "deliveries wait for their route, which is not in the configuration"
+            );
+        }
+        // The route may have come back since the plan was looked at, and all that was held then was let go on.
+        if self.shared.plan.get().router.get(route).is_some() {
+            let routes = BTreeSet::from([route.clone()]);
+            resume(&self.shared, target, &routes, phase).await;
+        }
+    }
+
+    fn is_first_held(&self, route: &RouteName) -> bool {
+        let mut told = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(route.clone())
     }
 
     async fn prepare(
@@ -274,40 +311,35 @@ pub(super) async fn release(shared: &Shared, lease: Lease) {
     }
 }
 
-/// Lets a delivery wait until its route is in the configuration again.
-async fn hold(shared: &Shared, target: &TargetName, claimed: &Claimed) {
-    let (delivery, route) = (claimed.delivery.id, &claimed.delivery.route);
-    match shared.store.hold(claimed.lease).await {
-        Ok(Settled::Recorded) => {
-            tracing::info!(
-                %delivery, %route, target_name = %target,
-                "a delivery waits for its route, which is not in the configuration"
-            );
+/// Lets the deliveries to a target go on that wait for one of these routes; does not give up while the store may
+/// still do it, since nobody else will ask before the next reload.
+pub(super) async fn resume(
+    shared: &Shared,
+    target: &TargetName,
+    routes: &BTreeSet<RouteName>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match shared.store.resume(target, routes).await {
+            Ok(0) => return,
+            Ok(deliveries) => {
+                tracing::info!(
+                    target_name = %target, deliveries,
+                    "deliveries go on whose routes are in the configuration again"
+                );
+                return;
+            }
+            Err(error) => tracing::debug!(
+                target_name = %target, %error, ?pause,
+                "whether deliveries wait for their route is not known yet"
+            ),
         }
-        Ok(Settled::Fenced) => return,
-        Err(error) => {
-            tracing::warn!(%delivery, %error, "a delivery whose route is gone cannot be held");
-            return release(shared, claimed.lease).await;
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = reached(&mut phase, Phase::Stopping) => return,
         }
-    }
-    // The route may have come back since the plan was looked at, and all that was held then was let go on.
-    if shared.plan.get().router.get(route).is_some() {
-        resume(shared, target, &BTreeSet::from([route.clone()])).await;
-    }
-}
-
-/// Lets the deliveries to a target go on that wait for one of these routes.
-pub(super) async fn resume(shared: &Shared, target: &TargetName, routes: &BTreeSet<RouteName>) {
-    match shared.store.resume(target, routes).await {
-        Ok(0) => {}
-        Ok(deliveries) => tracing::info!(
-            target_name = %target, deliveries,
-            "deliveries go on whose routes are in the configuration again"
-        ),
-        Err(error) => tracing::warn!(
-            target_name = %target, %error,
-            "deliveries that wait for their route cannot go on; the next reload tries again"
-        ),
+        pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
 

@@ -122,3 +122,19 @@ async fn connections_outlive_a_plan_that_does_not_touch_them() {
     }
     assert_eq!(peer.connections(), 1);
 }
+
+#[tokio::test]
+async fn what_waits_goes_on_once_a_store_that_is_being_rebuilt_can_tell() {
+    let peer = Peer::start(|_| status(200)).await;
+    let store = MemoryStore::new();
+    let (_, ids) = store.add(BODY, &["erp"]);
+    store.change(ids[0], |delivery| {
+        delivery.state = State::Pending { due: HELD };
+    });
+    store.set_unavailable(Some("rebuilding"));
+    let (_dispatcher, _) = start(&store, plan(vec![target("erp", peer.address)]));
+    // It is asked while it cannot tell.
+    wait_until("the first question", || store.resumes() > 0).await;
+    store.set_unavailable(None);
+    wait_until("the delivery", || store.count(StateKind::Delivered) == 1).await;
+}

@@ -3,9 +3,9 @@
 //! Promise: never more than the target's `concurrency` at a time; no wake-up is lost, because the
 //! notification is asked for before the store is. Not here: what an attempt does (see `attempt`).
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -16,7 +16,7 @@ use super::attempt::{self, Attempter};
 use super::client::Client;
 use super::{Phase, Shared};
 use crate::clock;
-use crate::id::TargetName;
+use crate::id::{RouteName, TargetName};
 use crate::plan::Plan;
 use crate::store::{Claimed, Claims, Lease};
 
@@ -132,15 +132,17 @@ impl Lane {
             shared: Arc::clone(&self.shared),
             target: Arc::clone(target),
             client,
+            held: Mutex::default(),
         }));
         let routes = plan.router.routes().iter().map(|route| route.name.clone());
-        let (shared, name, routes) = (
+        let routes: BTreeSet<RouteName> = routes.collect();
+        let (shared, name, phase) = (
             Arc::clone(&self.shared),
             self.name.clone(),
-            routes.collect(),
+            self.phase.clone(),
         );
         // It may have many to go through, and none of the others wait for that.
-        tokio::spawn(async move { attempt::resume(&shared, &name, &routes).await });
+        tokio::spawn(async move { attempt::resume(&shared, &name, &routes, phase).await });
     }
 
     /// Claims as much as there are free slots and starts it.

@@ -19,7 +19,7 @@ use http::request::Parts;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use self::answer::{Denial, answer};
 use self::slow::Slow;
@@ -28,6 +28,9 @@ use crate::listener::{self, Bounds, Call};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Limits, Plan, Source};
 use crate::tls::ServerTls;
+
+/// Bytes of a body that are read without waiting for a turn; most webhooks have fewer.
+const SMALL_BODY_BYTES: usize = 64 * 1024;
 
 /// Methods that a scheme may take; for the header `Allow`.
 const METHODS: [Method; 6] = [
@@ -110,11 +113,8 @@ impl Ingest {
             return Err(Denial::TooLarge);
         }
         let coding = Coding::of(&head.headers).map_err(|_| Denial::Coding)?;
-        // Held until the body is gone again.
-        let _turn = tokio::time::timeout(limits.body_timeout, call.bodies.acquire())
-            .await
-            .map_err(|_| Denial::Slow)?;
-        let wire = read_body(body, limits).await?;
+        // The turn is held until the body is gone again.
+        let (wire, _turn) = read_body(body, limits, &call.bodies).await?;
         let request = Request {
             client,
             query: head.uri.query().map(str::to_owned),
@@ -139,6 +139,7 @@ impl listener::Door for Ingest {
     fn bounds(&self, plan: &Plan) -> Bounds {
         Bounds {
             tls: plan.tls.as_ref().map(ServerTls::config),
+            clients: None,
             head_bytes: plan.limits.header_bytes,
             headers: None,
             head_timeout: plan.limits.header_timeout,
@@ -179,8 +180,14 @@ pub async fn serve(
     listener::serve(listener, ingest, plan, room, shutdown).await;
 }
 
-/// The whole body, within the limits.
-async fn read_body<B>(body: B, limits: &Limits) -> Result<Bytes, Denial>
+/// The whole body, within the limits. A large one is read when it is its turn: a connection has a few of them, so
+/// that it cannot hold a body for each of its streams. Others need none, so that requests which never send
+/// their body keep none from those that do.
+async fn read_body<'a, B>(
+    body: B,
+    limits: &Limits,
+    turns: &'a Semaphore,
+) -> Result<(Bytes, Option<SemaphorePermit<'a>>), Denial>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -189,12 +196,16 @@ where
     // Frames are not kept: each of them is a chunk, which may have one byte, and holds a read buffer.
     let whole = async {
         let mut whole = BytesMut::new();
+        let mut turn = None;
         while let Some(frame) = body.frame().await {
             if let Some(data) = frame?.data_ref() {
                 whole.extend_from_slice(data);
             }
+            if whole.len() > SMALL_BODY_BYTES && turn.is_none() {
+                turn = Some(turns.acquire().await?);
+            }
         }
-        Ok::<_, Box<dyn std::error::Error + Send + Sync>>(whole.freeze())
+        Ok::<_, Box<dyn std::error::Error + Send + Sync>>((whole.freeze(), turn))
     };
     match tokio::time::timeout(limits.body_timeout, whole).await {
         Ok(Ok(whole)) => Ok(whole),

@@ -413,7 +413,9 @@ async fn bodies_are_read_within_the_limits() {
             pieces: pieces.into(),
             stalls,
         };
-        let got = read_body(pieces, &limits).await;
+        let turns = Semaphore::new(1);
+        let got = read_body(pieces, &limits, &turns).await;
+        let got = got.map(|(whole, _)| whole);
         let got = match &got {
             Ok(body) => Ok(std::str::from_utf8(body).unwrap()),
             Err(denial) => Err(denial.label()),
@@ -464,7 +466,30 @@ async fn a_body_of_tiny_chunks_is_not_kept_in_pieces() {
     };
     let mut limits = limits();
     limits.body_bytes = 1000;
-    let body = read_body(&mut frames, &limits).await.unwrap();
+    let turns = Semaphore::new(1);
+    let (body, turn) = read_body(&mut frames, &limits, &turns).await.unwrap();
     assert_eq!(body, "x".repeat(1000));
+    assert!(turn.is_none(), "a small one waits for nobody");
     assert!(frames.most_alive <= 1, "{} frames", frames.most_alive);
+}
+
+#[tokio::test]
+async fn a_large_body_waits_for_its_turn_and_a_small_one_does_not() {
+    let mut limits = limits();
+    limits.body_bytes = 1 << 20;
+    limits.body_timeout = Duration::from_millis(50);
+    let none = Semaphore::new(0);
+    let body = |bytes: usize| Full::new(Bytes::from(vec![b'x'; bytes]));
+    assert!(
+        read_body(body(SMALL_BODY_BYTES), &limits, &none)
+            .await
+            .is_ok()
+    );
+    let waited = read_body(body(SMALL_BODY_BYTES + 1), &limits, &none).await;
+    assert!(matches!(waited, Err(Denial::Slow)));
+    let one = Semaphore::new(1);
+    let (_, turn) = read_body(body(SMALL_BODY_BYTES + 1), &limits, &one)
+        .await
+        .unwrap();
+    assert!(turn.is_some() && one.available_permits() == 0);
 }

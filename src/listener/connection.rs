@@ -52,7 +52,7 @@ const MIN_BUFFER_BYTES: usize = 8192;
 /// heard of a limit, and the least that RFC 9113 advises.
 const STREAMS: u32 = 100;
 
-/// Most bodies that are held for one connection at a time. Most are there as soon as they have begun, so that more
+/// Most large bodies that are held for one connection at a time. Most are there as soon as they have begun, so that more
 /// would only let one connection hold the memory of many.
 const BODIES: usize = 8;
 
@@ -342,6 +342,7 @@ impl<D: Door> Link<D> {
             peer: self.peer,
             local: self.local,
             subject: self.subject.clone(),
+            clients: self.bounds.clients,
             sound,
             last,
             bodies: Arc::clone(&self.bodies),

@@ -58,6 +58,8 @@ pub trait Door: Send + Sync + 'static {
 pub struct Bounds {
     /// What is shown; without, HTTP/1.1 is spoken in the clear.
     pub tls: Option<Arc<ServerConfig>>,
+    /// Whom clients' certificates must be signed by (see [`crate::tls::ServerTls::clients`]).
+    pub clients: Option<[u8; 32]>,
     /// Most bytes of a request's head.
     pub head_bytes: usize,
     /// Most header fields of a request's head, in HTTP/1.1.
@@ -79,6 +81,8 @@ pub struct Call {
     pub local: SocketAddr,
     /// Whose the client's certificate is, if it has shown one.
     pub subject: Option<Arc<str>>,
+    /// Whom it had to be signed by when the connection began.
+    pub clients: Option<[u8; 32]>,
     /// Whether where the request begins and ends, and for which host it is, can be read in one way only. What is not
     /// sound must be refused.
     pub sound: bool,

@@ -34,6 +34,7 @@ impl Door for Echo {
     fn bounds(&self, plan: &Plan) -> Bounds {
         Bounds {
             tls: plan.tls.as_ref().map(ServerTls::config),
+            clients: None,
             head_bytes: 8192,
             headers: None,
             head_timeout: self.head_timeout,

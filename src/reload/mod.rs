@@ -15,7 +15,9 @@ use serde::Serialize;
 use tokio::sync::{Mutex, watch as channel};
 
 use crate::clock::Clock;
-use crate::config::{self, Compiled, ConfigErrors, Diagnostic, EnvSecret, Inputs, ProcessEnv};
+use crate::config::{
+    self, Compiled, ConfigErrors, Diagnostic, EnvSecret, Inputs, ProcessEnv, Severity,
+};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::service;
@@ -175,6 +177,19 @@ impl Reloader {
     /// Reloads, and says what became of it.
     pub async fn reload(&self, trigger: Trigger, skip_tests: bool) -> Report {
         let _one = self.one.lock().await;
+        self.reload_alone(&trigger, skip_tests).await
+    }
+
+    /// Reloads if a file has changed since the last load, whoever had that made.
+    async fn reload_changed(&self) {
+        let _one = self.one.lock().await;
+        let inputs = Arc::clone(&self.inputs.borrow());
+        if !watch::is_current(inputs).await {
+            self.reload_alone(&Trigger::Watch, false).await;
+        }
+    }
+
+    async fn reload_alone(&self, trigger: &Trigger, skip_tests: bool) -> Report {
         service::reloading();
         let now = self.clock.now();
         let config = self.config.clone();
@@ -208,7 +223,7 @@ impl Reloader {
         if report.applied {
             self.keep().await;
         }
-        self.note(&trigger, &report).await;
+        self.note(trigger, &report).await;
         service::ready();
         report
     }
@@ -249,6 +264,12 @@ impl Reloader {
             );
             return;
         }
+        if let Some(gone) = vanished(&self.plan.get(), &plan) {
+            report.text = format!(
+                "the new configuration has no {gone}, and the one in force has: it is taken for a file that was cut short (a restart takes it)"
+            );
+            return;
+        }
         report.needs_restart = needs_restart;
         self.plan.replace(Arc::new(plan));
         report.applied = true;
@@ -274,9 +295,9 @@ impl Reloader {
             tracing::info!(%config, trigger, needs_restart, tests_skipped = skipped, "the new configuration is in force");
         } else {
             tracing::error!(
-                %config, trigger,
-                "the configuration is refused and the old one stays in force:\n{}", report.text
+                %config, trigger, "the configuration is refused and the old one stays in force, see below"
             );
+            tracing::error!("{}", report.text);
         }
     }
 
@@ -301,12 +322,24 @@ impl Reloader {
 
 fn refuse(refused: &Refused, report: &mut Report) {
     match refused {
-        Refused::Config(errors) => report.errors = errors.diagnostics().to_vec(),
+        Refused::Config(errors) => {
+            let all = errors.diagnostics().iter().cloned();
+            (report.errors, report.warnings) = all.partition(|one| one.severity == Severity::Error);
+        }
         Refused::Tests(failed) => {
             report.failed_tests = failed.iter().map(in_words).collect();
         }
     }
     report.text = refused.to_string();
+}
+
+/// What a whole configuration does not lose at once, but a file that is being written does.
+fn vanished(old: &Plan, new: &Plan) -> Option<&'static str> {
+    if new.sources.is_empty() && !old.sources.is_empty() {
+        return Some("sources");
+    }
+    let lost = new.router.routes().is_empty() && !old.router.routes().is_empty();
+    lost.then_some("routes")
 }
 
 /// Leaves in the new plan what only a start can change, and names what differs.

@@ -10,11 +10,12 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use notify::event::{AccessKind, AccessMode};
+use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{Reloader, Trigger};
+use super::Reloader;
 use crate::config::Inputs;
 
 /// How long it must be quiet before a change is looked at: files are often written in several steps.
@@ -33,11 +34,11 @@ const MOST_LINKS: usize = 40;
 pub(super) async fn run(reloader: Arc<Reloader>, mut shutdown: watch::Receiver<bool>) {
     let mut inputs = reloader.inputs.subscribe();
     let mut told = false;
-    loop {
+    'load: loop {
         let now = Arc::clone(&inputs.borrow_and_update());
         let (sender, mut hints) = mpsc::channel(1);
         // It is made anew each time: a watch on a folder that was replaced sees the old one.
-        let watcher = watcher(&folders(&now), sender);
+        let watcher = watcher(Ways::of(&now), sender);
         if let (Err(error), false) = (&watcher, told) {
             told = true;
             tracing::warn!(%error, every = ?LOOK_EVERY, "files cannot be watched and are looked at from time to time");
@@ -46,20 +47,21 @@ pub(super) async fn run(reloader: Arc<Reloader>, mut shutdown: watch::Receiver<b
         while is_current(Arc::clone(&now)).await {
             tokio::select! {
                 () = over(&mut shutdown) => return,
-                // A reload that somebody asked for read other files.
-                _ = inputs.changed() => break,
+                // Somebody has asked for a reload, and it read other files.
+                Ok(()) = inputs.changed() => {
+                    inputs.mark_changed();
+                    continue 'load;
+                }
                 Some(()) = hints.recv() => settle(&mut hints).await,
                 () = sleep(LOOK_EVERY) => {}
             }
         }
-        if inputs.has_changed().unwrap_or(false) {
-            continue;
-        }
-        reloader.reload(Trigger::Watch, false).await;
-        // Files that change all the time are not read all the time.
+        reloader.reload_changed().await;
+        // Files that change all the time are not read all the time, and a load that broke down is not tried all the time.
+        let broke_down = Arc::ptr_eq(&inputs.borrow(), &now);
         tokio::select! {
             () = over(&mut shutdown) => return,
-            () = sleep(QUIET) => {}
+            () = sleep(if broke_down { LOOK_EVERY } else { QUIET }) => {}
         }
     }
 }
@@ -70,7 +72,7 @@ async fn over(shutdown: &mut watch::Receiver<bool>) {
 }
 
 /// Whether all is as the last load read it.
-async fn is_current(inputs: Arc<Inputs>) -> bool {
+pub(super) async fn is_current(inputs: Arc<Inputs>) -> bool {
     let looked = move || {
         let mut inputs = inputs.iter();
         inputs.all(|(path, input)| input.is_current(path))
@@ -91,15 +93,22 @@ async fn settle(hints: &mut mpsc::Receiver<()>) {
     }
 }
 
-fn watcher(
-    folders: &BTreeSet<PathBuf>,
-    hints: mpsc::Sender<()>,
-) -> Result<RecommendedWatcher, notify::Error> {
-    let mut watcher = notify::recommended_watcher(move |_| {
-        // One that waits is enough.
-        let _ = hints.try_send(());
+fn watcher(ways: Ways, hints: mpsc::Sender<()>) -> Result<RecommendedWatcher, notify::Error> {
+    let Ways { folders, paths } = ways;
+    // Whatever else lies in the folders, a log that is being written for one, is of no account.
+    let is_ours = move |changed: &PathBuf| paths.iter().any(|path| path.starts_with(changed));
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let tells = event.is_ok_and(|event| {
+            // Reading is told as well, and looking for changes is reading.
+            let reads = matches!(event.kind, EventKind::Access(how) if how != AccessKind::Close(AccessMode::Write));
+            !reads && (event.paths.is_empty() || event.paths.iter().any(&is_ours))
+        });
+        if tells {
+            // One that waits is enough.
+            let _ = hints.try_send(());
+        }
     })?;
-    for folder in folders {
+    for folder in &folders {
         // A folder may be gone by now; its parent tells when it comes back.
         if let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive) {
             tracing::debug!(%error, folder = %folder.display(), "a folder cannot be watched");
@@ -108,26 +117,38 @@ fn watcher(
     Ok(watcher)
 }
 
-/// The folders in which a change can change what stands at these paths.
-fn folders(inputs: &Inputs) -> BTreeSet<PathBuf> {
-    let mut folders = BTreeSet::new();
-    for path in inputs.keys() {
-        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-        add_folders(&absolute, &mut folders);
-    }
-    folders
+/// The ways to files.
+#[derive(Debug, Default)]
+struct Ways {
+    /// The folders in which a change can change what stands at the end of a way.
+    folders: BTreeSet<PathBuf>,
+    /// What a change must be about: the paths, and all links on the way.
+    paths: BTreeSet<PathBuf>,
 }
 
-/// The folder of a path, and the folders of all links on the way to it; of what is not there, the nearest that is.
-fn add_folders(path: &Path, folders: &mut BTreeSet<PathBuf>) {
-    let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
-        let Some((link, onward)) = first_link(&path) else {
-            folders.extend(existing_parent(&path));
-            return;
-        };
-        folders.extend(link.parent().map(Path::to_owned));
-        path = onward;
+impl Ways {
+    fn of(inputs: &Inputs) -> Self {
+        let mut ways = Self::default();
+        for path in inputs.keys() {
+            ways.add(&std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        }
+        ways
+    }
+
+    /// Adds the folder of a path, and the folders of all links on the way to it; of what is not there, the nearest
+    /// that is.
+    fn add(&mut self, path: &Path) {
+        let mut path = path.to_owned();
+        for _ in 0..MOST_LINKS {
+            let Some((link, onward)) = first_link(&path) else {
+                self.folders.extend(existing_parent(&path));
+                self.paths.insert(path);
+                return;
+            };
+            self.folders.extend(link.parent().map(Path::to_owned));
+            self.paths.insert(link);
+            path = onward;
+        }
     }
 }
 
@@ -177,8 +198,9 @@ mod tests {
             ("mount/not/there/x", vec!["mount"]),
             ("current/../current/x", vec!["", "mount"]),
         ] {
-            let mut found = BTreeSet::new();
-            add_folders(&at(path), &mut found);
+            let mut ways = Ways::default();
+            ways.add(&at(path));
+            let found = ways.folders;
             let wanted: BTreeSet<PathBuf> = wanted
                 .iter()
                 .map(|name| {
@@ -193,11 +215,35 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_change_is_told_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std::fs::write(&path, "a").unwrap();
+        let (sender, mut hints) = mpsc::channel(1);
+        let mut ways = Ways::default();
+        ways.add(&path);
+        let _watcher = watcher(ways, sender).unwrap();
+        let other = dir.path().join("other");
+        for _ in 0..20 {
+            std::fs::read(&path).unwrap();
+        }
+        std::fs::write(&path, "b").unwrap();
+        assert!(hints.recv().await.is_some());
+        settle(&mut hints).await;
+        for _ in 0..20 {
+            std::fs::read(&path).unwrap();
+            std::fs::write(&other, "x").unwrap();
+        }
+        let quiet = timeout_at(Instant::now() + QUIET, hints.recv()).await;
+        assert!(quiet.is_err(), "reading, or another file, was told");
+    }
+
     #[test]
     fn a_circle_of_links_ends() {
         let dir = tempfile::tempdir().unwrap();
         symlink("b", dir.path().join("a")).unwrap();
         symlink("a", dir.path().join("b")).unwrap();
-        add_folders(&dir.path().join("a"), &mut BTreeSet::new());
+        Ways::default().add(&dir.path().join("a"));
     }
 }

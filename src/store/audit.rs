@@ -63,18 +63,8 @@ impl Inner {
     ) -> Result<Vec<AuditEntry>, StoreError> {
         let inner = Arc::clone(self);
         blocking(move || {
-            let mut found = Vec::new();
-            let mut before = before;
-            while found.len() < limit {
-                let (audits, rest) = inner.audits_chunk(before)?;
-                found.extend(audits.into_iter().map(AuditEntry::from));
-                before = rest;
-                if before.is_none() {
-                    break;
-                }
-            }
-            found.truncate(limit);
-            Ok(found)
+            let found = reads::paged(before, limit, |before| inner.audits_chunk(before))?;
+            Ok(found.into_iter().map(AuditEntry::from).collect())
         })
         .await
     }

@@ -22,6 +22,28 @@ const FEW: u64 = 10_000;
 /// How often a read is tried whose record was moved meanwhile.
 const TRIES: usize = 3;
 
+/// Rows older than an id, and down to which id they go; `None`: to the end.
+type Chunk<Row, Id> = (Vec<Row>, Option<Id>);
+
+/// At most `limit` rows older than `before`, chunk by chunk.
+pub(super) fn paged<Row, Id>(
+    mut before: Option<Id>,
+    limit: usize,
+    chunk: impl Fn(Option<Id>) -> Result<Chunk<Row, Id>, StoreError>,
+) -> Result<Vec<Row>, StoreError> {
+    let mut found = Vec::new();
+    while found.len() < limit {
+        let (rows, rest) = chunk(before)?;
+        found.extend(rows);
+        before = rest;
+        if before.is_none() {
+            break;
+        }
+    }
+    found.truncate(limit);
+    Ok(found)
+}
+
 impl Inner {
     pub(super) fn health(&self) -> Health {
         let usable = self.state().usable();
@@ -131,17 +153,7 @@ impl Inner {
     ) -> Result<Vec<EventRow>, StoreError> {
         let inner = Arc::clone(self);
         blocking(move || {
-            let mut found = Vec::new();
-            let mut before = before;
-            while found.len() < limit {
-                let (events, rest) = inner.events_chunk(before)?;
-                found.extend(events);
-                before = rest;
-                if before.is_none() {
-                    break;
-                }
-            }
-            found.truncate(limit);
+            let found = paged(before, limit, |before| inner.events_chunk(before))?;
             let shown = found.into_iter().map(|(id, event)| inner.shown(id, event));
             Ok(shown.collect())
         })
@@ -149,11 +161,10 @@ impl Inner {
     }
 
     /// Events older than `before`, newest first, down to the id that is given along; `None`: to the end.
-    #[allow(clippy::type_complexity)]
     fn events_chunk(
         &self,
         before: Option<EventId>,
-    ) -> Result<(Vec<(EventId, IndexedEvent)>, Option<EventId>), StoreError> {
+    ) -> Result<Chunk<(EventId, IndexedEvent), EventId>, StoreError> {
         let gate = self.gate();
         let rows = gate.index()?.events(before).take(CHUNK);
         let mut events: BTreeMap<EventId, IndexedEvent> = rows.collect::<Result<_, _>>()?;
@@ -177,18 +188,11 @@ impl Inner {
             if let Some(ids) = inner.few(&filter)? {
                 return inner.deliveries_of(ids, &filter, before, limit);
             }
-            let mut found = Vec::new();
-            let mut before = before;
-            while found.len() < limit {
-                let (deliveries, rest) = inner.deliveries_chunk(before)?;
-                found.extend(deliveries.into_iter().filter(|one| passes(&filter, one)));
-                before = rest;
-                if before.is_none() {
-                    break;
-                }
-            }
-            found.truncate(limit);
-            Ok(found)
+            paged(before, limit, |before| {
+                let (mut deliveries, rest) = inner.deliveries_chunk(before)?;
+                deliveries.retain(|one| passes(&filter, one));
+                Ok((deliveries, rest))
+            })
         })
         .await
     }

@@ -278,13 +278,26 @@ impl Authorities {
     }
 }
 
+impl Authorities {
+    /// A hash of who they are.
+    fn fingerprint(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        for anchor in &self.0.roots {
+            hash.update(&anchor.subject);
+            hash.update(&anchor.subject_public_key_info);
+        }
+        hash.finalize().into()
+    }
+}
+
 /// What a door needs for TLS.
 #[derive(Clone)]
 pub struct ServerTls {
     config: Arc<ServerConfig>,
     own: CertificateDer<'static>,
     not_after: Timestamp,
-    asks_clients: bool,
+    /// A hash of whom clients' certificates must be signed by; `None` if none are asked for.
+    clients: Option<[u8; 32]>,
 }
 
 impl ServerTls {
@@ -319,7 +332,7 @@ impl ServerTls {
             config: Arc::new(config),
             own,
             not_after,
-            asks_clients: clients.is_some(),
+            clients: clients.map(Authorities::fingerprint),
         })
     }
 
@@ -338,7 +351,13 @@ impl ServerTls {
     /// Whether clients must show a certificate.
     #[must_use]
     pub fn asks_clients(&self) -> bool {
-        self.asks_clients
+        self.clients.is_some()
+    }
+
+    /// A hash of whom clients' certificates must be signed by; `None` if none are asked for.
+    #[must_use]
+    pub fn clients(&self) -> Option<[u8; 32]> {
+        self.clients
     }
 }
 
@@ -346,7 +365,7 @@ impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerTls")
             .field("not_after", &self.not_after)
-            .field("asks_clients", &self.asks_clients)
+            .field("asks_clients", &self.asks_clients())
             .finish_non_exhaustive()
     }
 }
@@ -393,11 +412,7 @@ pub fn client(
         Some(authorities) => authorities.clone(),
         None => Authorities::of_system()?,
     };
-    let mut made_of = Sha256::new();
-    for anchor in &authorities.0.roots {
-        made_of.update(&anchor.subject);
-        made_of.update(&anchor.subject_public_key_info);
-    }
+    let mut made_of = Sha256::new_with_prefix(authorities.fingerprint());
     for shown in identity.iter().flat_map(|identity| &identity.0.cert) {
         made_of.update(b"shows");
         made_of.update(shown);

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::process::{Site, data, ingate, words};
-use crate::support::{Message, Peer, wait_until};
+use crate::support::{Message, Peer, Turn, wait_until};
 
 const SECRET: &str = "whsec_Y2FyZS10ZXN0LXNlY3JldC0wMDAwMDAwMDAx";
 
@@ -26,7 +26,11 @@ fn site(folder: &Path, up: &str, down: &str) -> Site {
 
 /// Sends one event with the number `n` in it; its id, if it was acknowledged.
 async fn send(port: u16, n: u64) -> Option<String> {
-    let body = format!("{{\"type\":\"t\",\"n\":{n}}}");
+    send_body(port, n, format!("{{\"type\":\"t\",\"n\":{n}}}")).await
+}
+
+/// The same with this body.
+async fn send_body(port: u16, n: u64, body: String) -> Option<String> {
     let at = Timestamp::now().as_second();
     let id = format!("msg_{n}");
     let webhook = standardwebhooks::Webhook::new(SECRET).unwrap();
@@ -220,7 +224,7 @@ async fn a_backup_made_under_load_becomes_a_store_with_all_that_was_acknowledged
         sender.await.unwrap();
     }
     let refused = store(&["backup", &last.1, "-c", site.config().to_str().unwrap()]).await;
-    assert_eq!(refused.status.code(), Some(74));
+    assert_eq!(refused.status.code(), Some(2));
     assert!(
         words(&refused).contains("it is not empty"),
         "{}",
@@ -240,6 +244,163 @@ async fn a_backup_made_under_load_becomes_a_store_with_all_that_was_acknowledged
     assert!(stats["events"].as_u64().unwrap() >= last.0.len() as u64);
     assert!(send(site.public, 1_000_000).await.is_some());
     assert_eq!(daemon.terminate().code(), Some(0), "{}", site.log());
+}
+
+/// Every file below the folder that holds this.
+fn files_with(folder: &Path, marker: &str) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files_with(&path, marker));
+            continue;
+        }
+        // The index may replace its files meanwhile.
+        let bytes = std::fs::read(&path).unwrap_or_default();
+        if bytes
+            .windows(marker.len())
+            .any(|window| window == marker.as_bytes())
+        {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// What the audit log has of purges, newest first: who, which event, and whether it was done.
+async fn purges(site: &Site) -> Vec<(String, String, bool)> {
+    let audit = crate::numbered::get(site, "/api/v1/audit?limit=100").await;
+    let rows = audit["items"].as_array().unwrap().iter();
+    rows.filter(|row| row["action"] == "purge")
+        .map(|row| {
+            let text = |name: &str| row[name].as_str().unwrap().to_owned();
+            (text("actor"), text("subject"), row["ok"].as_bool().unwrap())
+        })
+        .collect()
+}
+
+/// What remains of an event that was purged, in the export and in the files.
+async fn assert_purged(site: &Site, event: &str, marker: &str) {
+    let config = site.config();
+    let exported = store(&["export", "-c", config.to_str().unwrap()]).await;
+    assert!(exported.status.success(), "{}", words(&exported));
+    assert!(!data(&exported).contains(marker), "{}", data(&exported));
+    let lines = lines(&exported);
+    let line = lines.iter().find(|line| line["id"] == event).unwrap();
+    assert!(line["purged_at"].is_string(), "{line}");
+    assert!(line.get("body").is_none_or(|body| body == ""), "{line}");
+    assert!(line.get("body_base64").is_none(), "{line}");
+    for delivery in line["deliveries"].as_array().unwrap() {
+        assert_ne!(delivery["state"], "pending", "{line}");
+    }
+    assert_eq!(
+        files_with(&site.data(), marker),
+        Vec::<std::path::PathBuf>::new()
+    );
+    assert!(!site.log().contains(marker));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_is_purged_by_the_daemon_and_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    // The first two events fail, and what the target says of them has their bodies.
+    let up = Peer::start([Turn::Mirror, Turn::Mirror]).await;
+    let down = format!("http://127.0.0.1:{}/", crate::process::free_port());
+    let site = site(folder.path(), &up.url(), &down);
+    let config = site.config();
+    let config = config.to_str().unwrap();
+    let daemon = site.start().await;
+    let markers = [
+        "marker-of-the-first",
+        "marker-of-the-second",
+        "marker-that-stays",
+    ];
+    let mut ids = Vec::new();
+    for (n, marker) in (0..).zip(markers) {
+        let body = format!("{{\"type\":\"t\",\"note\":\"{marker}\"}}");
+        ids.push(send_body(site.public, n, body).await.unwrap());
+        up.wait_for(ids.len()).await;
+    }
+    let shown = async |id: &str| crate::numbered::get(&site, &format!("/api/v1/events/{id}")).await;
+    for (id, marker) in ids.iter().zip(markers).take(2) {
+        wait_until("the target's words are on record", async || {
+            shown(id).await.to_string().matches(marker).count() >= 2
+        })
+        .await;
+        assert!(
+            !files_with(&site.data(), marker).is_empty(),
+            "the search finds nothing"
+        );
+    }
+
+    let purged = json(&["purge", &ids[0], "-c", config, "--json"], 0).await;
+    assert_eq!(purged["event"], ids[0].as_str());
+    assert_eq!(purged["discarded"], 2, "{purged}");
+    assert!(purged["records"].as_u64() >= Some(1), "{purged}");
+    assert_purged(&site, &ids[0], markers[0]).await;
+    assert_eq!(shown(&ids[0]).await["error"]["code"], "purged");
+    let listed = crate::numbered::get(&site, "/api/v1/events").await;
+    let rows = listed["items"].as_array().unwrap();
+    for row in rows {
+        assert_eq!(
+            row["purged_at"].is_string(),
+            row["id"] == ids[0].as_str(),
+            "{listed}"
+        );
+    }
+    let again = json(&["purge", &ids[0], "-c", config, "--json"], 0).await;
+    assert_eq!(again["purged_at"], purged["purged_at"]);
+    assert_eq!(
+        (&again["discarded"], &again["records"]),
+        (&0.into(), &0.into())
+    );
+    const NOBODY: &str = "019b8d99-6900-7000-8000-000000000000";
+    let unknown = store(&["purge", NOBODY, "-c", config]).await;
+    assert_eq!(unknown.status.code(), Some(1), "{}", words(&unknown));
+    assert!(
+        words(&unknown).contains("there is no such event"),
+        "{}",
+        words(&unknown)
+    );
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", site.log());
+
+    // Without the daemon, the second one, and again what was purged before.
+    let text = store(&["purge", &ids[1], "-c", config]).await;
+    assert!(
+        data(&text).contains("2 deliveries discarded"),
+        "{}",
+        data(&text)
+    );
+    assert_purged(&site, &ids[1], markers[1]).await;
+    for (id, exit) in [(&ids[0][..], 0), (&ids[1], 0), (NOBODY, 1)] {
+        let output = store(&["purge", id, "-c", config]).await;
+        assert_eq!(output.status.code(), Some(exit), "{}", words(&output));
+    }
+    let sound = json(&["verify", "-c", config, "--json"], 0).await;
+    assert_eq!(sound["sound"], true, "{sound}");
+
+    let daemon = site.start().await;
+    for id in &ids[..2] {
+        assert_eq!(shown(id).await["error"]["code"], "purged");
+    }
+    assert!(shown(&ids[2]).await.to_string().contains(markers[2]));
+    let by_daemon = "operator from 127.0.0.1";
+    let wanted = [
+        ("command", NOBODY, false),
+        ("command", &ids[1], true),
+        ("command", &ids[0], true),
+        ("command", &ids[1], true),
+        (by_daemon, NOBODY, false),
+        (by_daemon, &ids[0], true),
+        (by_daemon, &ids[0], true),
+    ];
+    let wanted = wanted.map(|(who, what, done)| (who.to_owned(), what.to_owned(), done));
+    assert_eq!(purges(&site).await, wanted);
+    assert_eq!(daemon.terminate().code(), Some(0), "{}", site.log());
+    for (id, marker) in ids.iter().zip(markers).take(2) {
+        assert_purged(&site, id, marker).await;
+    }
+    assert_eq!(up.received().len(), 3, "what is purged is not delivered");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,7 +34,11 @@ pub async fn connect(addr: SocketAddr, tls: ClientConfig) -> Option<TlsStream<Tc
 }
 
 /// Sends the bytes over TLS and gives back every answer, or what broke.
-async fn exchange_tls(addr: SocketAddr, tls: ClientConfig, bytes: &[u8]) -> Option<Vec<Answer>> {
+pub async fn exchange_tls(
+    addr: SocketAddr,
+    tls: ClientConfig,
+    bytes: &[u8],
+) -> Option<Vec<Answer>> {
     use tokio::io::AsyncReadExt;
     let mut stream = connect(addr, tls).await?;
     stream.write_all(bytes).await.ok()?;

@@ -17,8 +17,8 @@ const SECRET: &str = "a-plain-test-secret-of-40-characters-xyz";
 const PROXY_AUTHORIZATION: &str = "Basic cHJveHktdXNlcjpwcm94eS1wYXNzd29yZA==";
 
 /// A proxy that knows CONNECT only: it records what it is asked for, and connects every name to one address.
-struct Proxy {
-    addr: SocketAddr,
+pub struct Proxy {
+    pub addr: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
     /// Statuses of the first answers; 200 when none is left.
     script: Arc<Mutex<Vec<u16>>>,
@@ -26,7 +26,7 @@ struct Proxy {
 }
 
 impl Proxy {
-    async fn start(
+    pub async fn start(
         script: &[u16],
         onward: impl Fn(&str) -> SocketAddr + Send + Sync + 'static,
     ) -> Self {
@@ -81,7 +81,7 @@ impl Proxy {
         }
     }
 
-    fn asked(&self) -> Vec<String> {
+    pub fn asked(&self) -> Vec<String> {
         self.asked.lock().unwrap().clone()
     }
 }

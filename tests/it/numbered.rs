@@ -15,6 +15,11 @@ pub const SECRET: &str = "whsec_Y3Jhc2gtdGVzdC1zZWNyZXQtMDAwMDAwMDAx";
 
 /// A signed event with the number `n` in it, as bytes on the wire.
 pub fn event(secret: &str, n: u64) -> Vec<u8> {
+    message(secret, n).bytes()
+}
+
+/// A signed event with the number `n` in it.
+pub fn message(secret: &str, n: u64) -> Message {
     let body = format!("{{\"type\":\"t\",\"n\":{n}}}");
     let at = Timestamp::now().as_second();
     let id = format!("msg_{n}");
@@ -24,7 +29,6 @@ pub fn event(secret: &str, n: u64) -> Vec<u8> {
         .with("webhook-id", id)
         .with("webhook-timestamp", at.to_string())
         .with("webhook-signature", signature)
-        .bytes()
 }
 
 /// Sends one event; `true` if it was answered with 200.

@@ -395,10 +395,14 @@ async fn reload_is_all_or_nothing() {
             changed.replace("file: secret", "file: none"),
         ),
         ("a template that is never valid", {
-            template(folder.path(), "never.liquid", "{\"v\": }");
+            template(folder.path(), "never.liquid", "{\"v\" 1}");
             changed.replace("t.liquid", "never.liquid")
         }),
         ("a test that fails", changed.clone()),
+        (
+            "a file that was cut short",
+            "store: {path: ./data}\n".to_owned(),
+        ),
     ];
     for (number, (what, text)) in wrong.into_iter().enumerate() {
         crate::support::write_config(folder.path(), &text);
@@ -420,6 +424,7 @@ async fn reload_is_all_or_nothing() {
     assert!(new.received().is_empty());
     // What is right replaces all of it.
     std::fs::write(folder.path().join("expect.json"), "{\"v\": 2}").unwrap();
+    crate::support::write_config(folder.path(), &changed);
     let report = daemon.admin_post("/api/v1/reload").await;
     assert_eq!(report.status, 200, "{}", report.text());
     assert_eq!(
@@ -428,7 +433,7 @@ async fn reload_is_all_or_nothing() {
     );
     assert_eq!(send(&daemon, "last", "{}").await.status, 200);
     assert_eq!(new.wait_for(1).await[0].json(), json!({"v": 2}));
-    assert_eq!(old.received().len(), 6);
+    assert_eq!(old.received().len(), 7);
     daemon.stop().await;
 }
 

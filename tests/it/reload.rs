@@ -69,7 +69,7 @@ fn site(folder: &Path, rest: &Rest) -> Site {
 }
 
 /// A gauge or counter without labels, or with these.
-async fn metric(site: &Site, series: &str) -> f64 {
+pub async fn metric(site: &Site, series: &str) -> f64 {
     let text = get_text(site, "/metrics").await;
     let found = text.lines().find_map(|line| line.strip_prefix(series));
     found.map_or(0.0, |value| value.trim().parse().unwrap())
@@ -84,11 +84,11 @@ async fn get_text(site: &Site, path: &str) -> String {
     answer
 }
 
-async fn successful(site: &Site) -> f64 {
+pub async fn successful(site: &Site) -> f64 {
     metric(site, "ingate_config_last_reload_successful").await
 }
 
-async fn reloads(site: &Site, result: &str) -> f64 {
+pub async fn reloads(site: &Site, result: &str) -> f64 {
     metric(
         site,
         &format!("ingate_config_reloads_total{{result=\"{result}\"}}"),
@@ -441,6 +441,11 @@ async fn a_failing_test_keeps_a_configuration_out_also_at_the_start() {
         .collect();
     assert_eq!(noted[0], ("reload_skip_tests", true), "{audit}");
     assert!(noted.contains(&("reload", false)), "{audit}");
+    // The watch does not put it in question: nothing has changed since.
+    std::fs::write(folder.path().join("templates/other"), "").unwrap();
+    assert!(send(site.public, 4).await);
+    assert_eq!(v_of(&peer, 4).await, 5);
+    assert_eq!(successful(&site).await, 1.0);
     assert_eq!(daemon.terminate().code(), Some(0));
 }
 

@@ -186,6 +186,36 @@ fn a_manager_that_is_gone_stops_nothing() {
     assert!(site.log().contains("the service manager cannot be told"));
 }
 
+#[test]
+fn a_reload_by_signal_is_told_from_its_begin_to_its_end_whatever_comes_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let site = Site::new(folder.path(), REST);
+    let mut manager = Manager::new();
+    let daemon = site.spawn(&[manager.address()]);
+    manager.wait_for("READY=1", 1);
+    let reloads = |manager: &Manager| {
+        let all = manager.heard.iter().map(String::as_str);
+        all.filter(|line| ["READY=1", "RELOADING=1"].contains(line))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    daemon.hang_up();
+    manager.wait_for("READY=1", 2);
+    assert_eq!(reloads(&manager), ["READY=1", "RELOADING=1", "READY=1"]);
+    let first = manager.number("MONOTONIC_USEC").unwrap();
+    // The watch may see the broken file as well, and have it read before the signal or after it.
+    site.write("sources: broken\n");
+    daemon.hang_up();
+    manager.wait_for("READY=1", 3);
+    assert!(manager.number("MONOTONIC_USEC").unwrap() > first);
+    assert!(site.log().contains("the old one stays in force"));
+    for pair in reloads(&manager).windows(2) {
+        assert_ne!(pair[0], pair[1], "{:?}", manager.heard);
+    }
+    assert!(get(site.admin, "/readyz").starts_with("HTTP/1.1 200 "));
+    assert_eq!(daemon.terminate().code(), Some(0));
+}
+
 /// Runs one of the tests below in a process of its own, this test binary with the variables set, and gives what
 /// the manager heard of it.
 fn heard_of(test: &str, environment: &[(&str, &str)]) -> Manager {

@@ -505,8 +505,17 @@ impl Peer {
 
     /// A peer on a free port that speaks TLS.
     pub async fn start_tls(tls: ServerConfig, script: impl IntoIterator<Item = Turn>) -> Self {
+        Self::start_tls_at(([127, 0, 0, 1], 0).into(), tls, script).await
+    }
+
+    /// A peer on this address that speaks TLS.
+    pub async fn start_tls_at(
+        addr: SocketAddr,
+        tls: ServerConfig,
+        script: impl IntoIterator<Item = Turn>,
+    ) -> Self {
         let tls = TlsAcceptor::from(Arc::new(tls));
-        Self::serve(([127, 0, 0, 1], 0).into(), Some(tls), script).await
+        Self::serve(addr, Some(tls), script).await
     }
 
     async fn serve(

@@ -49,7 +49,7 @@ fn site() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn kept(config: &Path) -> PathBuf {
-    let store = store_folder(config, &env);
+    let store = store_folder(config, &env).unwrap();
     let (loaded, inputs) = load_noted(config, &env);
     loaded.unwrap();
     keep(&store, config, &inputs, Timestamp::UNIX_EPOCH).unwrap();
@@ -59,7 +59,7 @@ fn kept(config: &Path) -> PathBuf {
 #[test]
 fn no_secret_is_kept() {
     let (_dir, config) = site();
-    let folder = kept(&config).join(FOLDER);
+    let folder = kept(&config).join(LAST_GOOD);
     let mut files = 0;
     for entry in std::fs::read_dir(&folder).unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
@@ -104,7 +104,7 @@ fn what_is_kept_compiles_to_the_same() {
 #[test]
 fn what_cannot_be_used_is_told() {
     let (dir, config) = site();
-    let store = store_folder(&config, &env);
+    let store = store_folder(&config, &env).unwrap();
     assert_eq!(store, dir.path().join("state"));
     let told = |config: &Path| load_kept(&store, config, &env).unwrap_err().to_string();
     assert!(told(&config).starts_with("no last good configuration"));
@@ -117,15 +117,29 @@ fn what_cannot_be_used_is_told() {
     assert!(error.contains("sources.a.secrets[0].value"), "{error}");
     assert!(error.contains("targets.t.headers.authorization"), "{error}");
     assert!(!error.contains("x-tenant"), "{error}");
-    std::fs::write(store.join(FOLDER).join(MANIFEST), "{").unwrap();
+    std::fs::write(store.join(LAST_GOOD).join(MANIFEST), "{").unwrap();
     assert!(told(&config).contains("is damaged"));
+}
+
+#[test]
+fn a_list_of_secrets_is_as_it_is_now() {
+    let (_dir, config) = site();
+    let store = kept(&config);
+    let new = "whsec_YS1uZXctb25lLWluLWZyb250";
+    let text = CONFIG.replace(
+        "secrets: [{value: whsec_aW5saW5l",
+        &format!("secrets: [{{value: {new}}}, {{value: whsec_aW5saW5l"),
+    );
+    std::fs::write(&config, format!("{text}\nnonsense: 1\n")).unwrap();
+    let Kept { compiled, .. } = load_kept(&store, &config, &env).unwrap();
+    assert_eq!(compiled.plan.sources["a"].keys.len(), 3);
 }
 
 #[test]
 fn a_crash_between_two_renames_leaves_the_older_one() {
     let (_dir, config) = site();
     let store = kept(&config);
-    let folder = store.join(FOLDER);
+    let folder = store.join(LAST_GOOD);
     std::fs::rename(&folder, folder.with_extension("old")).unwrap();
     assert!(load_kept(&store, &config, &env).is_ok());
     kept(&config);

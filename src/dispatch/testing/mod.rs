@@ -4,7 +4,7 @@
 mod peer;
 mod store;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,7 @@ use crate::clock;
 use crate::event::{Event, EventParts};
 use crate::id::EventId;
 use crate::pattern::Pattern;
-use crate::plan::{AdminPlan, Limits, Plan, Route, Router, Source, StorePlan, Target, Unmatched};
-use crate::proxies::Proxies;
+use crate::plan::{Plan, Route, Router, Source, Target};
 use crate::redact::Redaction;
 use crate::retry::RetryPolicy;
 use crate::signature::{Scheme, SchemeRecord};
@@ -86,7 +85,6 @@ pub(crate) fn source(name: &str) -> Source {
 
 /// A plan with these targets and the route `all` to them, without a template.
 pub(crate) fn plan(targets: Vec<Target>) -> Plan {
-    let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
     let to = targets.iter().map(|target| target.name.clone()).collect();
     let route = Route {
         name: "all".parse().unwrap(),
@@ -97,46 +95,16 @@ pub(crate) fn plan(targets: Vec<Target>) -> Plan {
         to,
     };
     Plan {
-        listen,
-        tls: None,
-        trusted_proxies: Proxies::default(),
-        admin: AdminPlan {
-            listen,
-            token: None,
-            hosts: Vec::new(),
-            tls: None,
-        },
-        store: StorePlan {
-            path: "unused".into(),
-            retention: Duration::from_secs(3600),
-            dead_retention: None,
-            max_bytes: 1 << 30,
-            min_free_bytes: 0,
-            cache_bytes: 1 << 20,
-        },
-        limits: Limits {
-            body_bytes: 1 << 20,
-            header_bytes: 1 << 16,
-            header_timeout: Duration::from_secs(10),
-            body_timeout: Duration::from_secs(30),
-            connections: 16,
-            failures: 1_000_000,
-        },
         sources: BTreeMap::from([("wreno".parse().unwrap(), Arc::new(source("wreno")))]),
-        paths: HashMap::new(),
         router: Router::new(vec![Arc::new(route)]),
         targets: targets
             .into_iter()
             .map(|target| (target.name.clone(), Arc::new(target)))
             .collect(),
-        egress: Arc::default(),
-        unmatched: Unmatched::Keep,
-        vars: serde_json::Map::new(),
         render: RenderLimits {
             output_bytes: 1 << 22,
         },
-        max_hops: 8,
-        drain: Duration::from_secs(5),
+        ..Plan::bare()
     }
 }
 

@@ -37,6 +37,7 @@ struct Inner {
     audits: Vec<AuditEntry>,
     purged: HashMap<EventId, Timestamp>,
     claims: usize,
+    resumes: usize,
     /// So many calls fail before the next one works.
     failing_claims: usize,
     failing_settles: usize,
@@ -121,6 +122,10 @@ impl MemoryStore {
 
     pub(crate) fn claims(&self) -> usize {
         self.lock().claims
+    }
+
+    pub(crate) fn resumes(&self) -> usize {
+        self.lock().resumes
     }
 
     pub(crate) fn released(&self) -> Vec<DeliveryId> {
@@ -288,6 +293,10 @@ impl Store for MemoryStore {
     ) -> Result<u64, StoreError> {
         let due = self.clock.now();
         let mut inner = self.lock();
+        inner.resumes += 1;
+        if let Some(why) = &inner.unavailable {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
         let mut resumed = 0;
         for delivery in inner.deliveries.values_mut() {
             let wanted = delivery.target == *target && routes.contains(&delivery.route);

@@ -26,15 +26,13 @@ use super::super::local::JOURNAL;
 use super::super::lock::parent_of;
 use super::verify::{self, Damage, Report};
 use super::{CareError, Folder, io_error};
+use crate::plan::LAST_GOOD;
 
 /// Bytes that are copied at once.
 const PIECE: usize = 1 << 20;
 
 /// The journal of a backup that is not whole.
 const UNFINISHED: &str = "journal.unfinished";
-
-/// The configuration that was loaded last without an error, in the store's folder.
-const LAST_GOOD: &str = "last-good";
 
 /// How often the folder of the configuration is copied anew if it is changed meanwhile.
 const TRIES: usize = 5;

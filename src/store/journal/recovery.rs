@@ -18,8 +18,8 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{self, SEGMENT_HEADER, SegmentHeader, SegmentStart};
-use super::segments::{Segment, path_of};
+use super::format::{SEGMENT_HEADER, SegmentHeader};
+use super::segments::{Segment, path_of, read_head};
 use super::walk::{Step, Walk};
 use super::{JournalError, Recovery, io_error, known_kind};
 
@@ -120,24 +120,7 @@ impl Found {
     fn open(folder: &Path, number: u64) -> Result<Self, JournalError> {
         let path = path_of(folder, number);
         let mut file = File::open(&path).map_err(|error| io_error("open", &path, error))?;
-        let mut start = Vec::with_capacity(SEGMENT_HEADER);
-        let bytes = (&mut file)
-            .take(SEGMENT_HEADER as u64)
-            .read_to_end(&mut start)
-            .and_then(|_| file.metadata())
-            .map_err(|error| io_error("read", &path, error))?
-            .len();
-        let header = match format::decode_segment(&start) {
-            SegmentStart::Header(header) => Some(header).filter(|header| header.segment == number),
-            SegmentStart::Damaged => None,
-            SegmentStart::Newer(found) => {
-                return Err(JournalError::Newer {
-                    path,
-                    found,
-                    known: format::FORMAT,
-                });
-            }
-        };
+        let (header, bytes) = read_head(&path, &mut file, number)?;
         Ok(Self {
             number,
             path,

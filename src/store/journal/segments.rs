@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::format::{self, RECORD_EXTRA, RECORD_HEADER};
+use super::format::{
+    self, RECORD_EXTRA, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, SegmentStart,
+};
 use super::{JournalError, Position, Record, io_error, known_kind};
 
 /// Segments that stay open for reading: the newest ones and one or two old ones in use.
@@ -206,4 +208,31 @@ pub(super) fn read_at(
         kind: known_kind(path, header.kind)?,
         payload,
     })
+}
+
+/// The header and the bytes of the segment `number` at the beginning of this file; no header if that is damaged.
+pub(super) fn read_head(
+    path: &Path,
+    file: &mut File,
+    number: u64,
+) -> Result<(Option<SegmentHeader>, u64), JournalError> {
+    let mut start = Vec::with_capacity(SEGMENT_HEADER);
+    let bytes = file
+        .take(SEGMENT_HEADER as u64)
+        .read_to_end(&mut start)
+        .and_then(|_| file.metadata())
+        .map_err(|error| io_error("read", path, error))?
+        .len();
+    let header = match format::decode_segment(&start) {
+        SegmentStart::Header(header) => Some(header).filter(|header| header.segment == number),
+        SegmentStart::Damaged => None,
+        SegmentStart::Newer(found) => {
+            return Err(JournalError::Newer {
+                path: path.to_owned(),
+                found,
+                known: format::FORMAT,
+            });
+        }
+    };
+    Ok((header, bytes))
 }

@@ -6,13 +6,13 @@
 //! would cut as a torn tail is told apart.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{self, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader, SegmentStart};
+use super::format::{self, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader};
 use super::recovery::numbers_in;
-use super::segments::{path_of, read_at};
+use super::segments::{path_of, read_at, read_head};
 use super::walk::{Step, Walk};
 use super::{JournalError, Kind, Position, Record, io_error, known_kind};
 
@@ -222,21 +222,7 @@ impl Seen {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             file => file.map_err(|error| io_error("open", &path, error))?,
         };
-        let mut start = Vec::with_capacity(SEGMENT_HEADER);
-        let bytes = (&mut file)
-            .take(SEGMENT_HEADER as u64)
-            .read_to_end(&mut start)
-            .and_then(|_| file.metadata())
-            .map_err(|error| io_error("read", &path, error))?
-            .len();
-        let header = match format::decode_segment(&start) {
-            SegmentStart::Header(header) => Some(header).filter(|header| header.segment == number),
-            SegmentStart::Damaged => None,
-            SegmentStart::Newer(found) => {
-                let known = format::FORMAT;
-                return Err(JournalError::Newer { path, found, known });
-            }
-        };
+        let (header, bytes) = read_head(&path, &mut file, number)?;
         Ok(Some(Self {
             number,
             path,
