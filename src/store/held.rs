@@ -8,8 +8,6 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::index::change::{Change, What};
-use super::journal::{Appended, JournalError};
 use super::local::Inner;
 use super::moves::{Wanted, current};
 use super::overlay::Phase;
@@ -50,39 +48,7 @@ impl Inner {
 
     /// Writes that a delivery is held; `writing` counts the record already.
     pub(super) fn append_held(self: &Arc<Self>, moved: Moved) {
-        let inner = Arc::clone(self);
-        self.append(Content::Revived(moved.clone()), false, move |result| {
-            inner.hold_ended(moved, result);
-        });
-    }
-
-    fn hold_ended(&self, moved: Moved, result: Result<Appended, JournalError>) {
-        let id = DeliveryId::from_bytes(moved.delivery);
-        let mut state = self.state();
-        let appended = match result {
-            Ok(appended) => appended,
-            Err(error) => {
-                tracing::warn!(delivery = %id, %error, "that a delivery is held is not recorded yet");
-                state.refused.push((id, moved.revision));
-                return;
-            }
-        };
-        self.space.written(0, appended.bytes);
-        if let Some(entry) = state.entries.get_mut(&id) {
-            entry.writing = entry.writing.saturating_sub(1);
-            entry.unfolded = entry.unfolded.saturating_add(1);
-        }
-        state.queue(Change {
-            at: appended.position.into(),
-            sequence: appended.sequence,
-            what: What::Moved {
-                moved,
-                attempt: false,
-                frozen: false,
-            },
-        });
-        drop(state);
-        self.work.notify_all();
+        self.append_move(Content::Revived(moved.clone()), moved, false, false);
     }
 
     pub(super) async fn resume(

@@ -90,19 +90,42 @@ impl Inner {
     fn append_attempted(self: &Arc<Self>, attempted: Attempted) {
         let moved = attempted.moved.clone();
         let frozen = attempted.frozen.is_some();
+        self.append_move(Content::Attempted(attempted), moved, true, frozen);
+    }
+
+    /// Writes what a delivery became, with nobody waiting; `writing` counts the record already. `attempt` tells whether
+    /// an attempt has led to it, and `frozen` whether the record holds the frozen body.
+    pub(super) fn append_move(
+        self: &Arc<Self>,
+        content: Content,
+        moved: Moved,
+        attempt: bool,
+        frozen: bool,
+    ) {
         let inner = Arc::clone(self);
-        self.append(Content::Attempted(attempted), false, move |result| {
-            inner.attempt_ended(moved, frozen, result);
+        self.append(content, false, move |result| {
+            inner.move_ended(moved, attempt, frozen, result);
         });
     }
 
-    fn attempt_ended(&self, moved: Moved, frozen: bool, result: Result<Appended, JournalError>) {
+    fn move_ended(
+        &self,
+        moved: Moved,
+        attempt: bool,
+        frozen: bool,
+        result: Result<Appended, JournalError>,
+    ) {
         let id = DeliveryId::from_bytes(moved.delivery);
         let mut state = self.state();
         let appended = match result {
             Ok(appended) => appended,
             Err(error) => {
-                tracing::warn!(delivery = %id, %error, "an outcome is not recorded yet");
+                let what = if attempt {
+                    "an outcome"
+                } else {
+                    "that a delivery is held"
+                };
+                tracing::warn!(delivery = %id, %error, "{what} is not recorded yet");
                 state.refused.push((id, moved.revision));
                 return;
             }
@@ -112,15 +135,8 @@ impl Inner {
         if let Some(entry) = state.entries.get_mut(&id) {
             entry.writing = entry.writing.saturating_sub(1);
             entry.unfolded = entry.unfolded.saturating_add(1);
-            entry
-                .fresh
-                .retain(|(revision, _)| *revision != moved.revision);
-            entry.row.logged(at);
-            if frozen {
-                entry.row.frozen = Some(at);
-            }
-            if frozen || !entry.row.state.is_open() {
-                entry.body = None;
+            if attempt {
+                note_attempt(entry, moved.revision, frozen, at);
             }
         }
         state.queue(Change {
@@ -128,7 +144,7 @@ impl Inner {
             sequence: appended.sequence,
             what: What::Moved {
                 moved,
-                attempt: true,
+                attempt,
                 frozen,
             },
         });
@@ -287,6 +303,18 @@ impl Inner {
             }),
             Err(error) => done(Err(JournalError::Stopped(error.to_string()))),
         }
+    }
+}
+
+/// Takes note of where the record of an attempt is, and lets go what it holds.
+fn note_attempt(entry: &mut Known, revision: u32, frozen: bool, at: Place) {
+    entry.fresh.retain(|(fresh, _)| *fresh != revision);
+    entry.row.logged(at);
+    if frozen {
+        entry.row.frozen = Some(at);
+    }
+    if frozen || !entry.row.state.is_open() {
+        entry.body = None;
     }
 }
 
