@@ -1,43 +1,35 @@
 //! The whole file to the whole plan, section by section, so that a mistake in one hides none in another.
 
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::context::{Context, KIB, MIB};
 use super::error::{ConfigErrors, known};
 use super::file::{
-    AdminFile, EgressFile, LimitsFile, RouteFile, SizeFile, SourceFile, StoreFile, TargetFile,
-    TlsFile, UnmatchedFile, schema,
+    AdminFile, EgressFile, LimitsFile, RouteFile, SourceFile, StoreFile, TargetFile, TlsFile,
+    UnmatchedFile,
 };
 use super::position::Positions;
 use super::report::Report;
 use super::routes::Names;
 use super::scalar::expand;
-use super::shape::Shapes;
 use super::templates::{TemplateFolder, Templates};
-use super::yaml::{Content, Document, Entry, Node, item, live, member, parse};
-use super::{
-    Compiled, Env, EnvSecret, FileKind, Files, egress, routes, secrets, sources, targets, tls,
-};
-use crate::id::NameError;
+use super::yaml::{Content, Document, Entry, item, live, parse};
+use super::{Compiled, Env, FileKind, Files, egress, routes, secrets, sources, targets, tls};
 use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, Unmatched};
 use crate::proxies::Proxies;
 use crate::template::RenderLimits;
-use crate::units::{parse_duration, parse_size};
+use crate::units::parse_duration;
 
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_ADMIN_PORT: u16 = 8081;
 pub(super) const DEFAULT_STORE: &str = "./data";
 const DEFAULT_TEMPLATES: &str = "./templates";
 
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// What a week of a busy relay needs.
@@ -67,18 +59,6 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(20);
 const LEAST_HEADERS: u64 = 8 * KIB;
 /// Bodies and outputs are held in memory whole, and a record of the journal (64 MiB at most) holds one with all else.
 const MOST_IN_MEMORY: u64 = 48 * MIB;
-
-/// What all sections need.
-pub(super) struct Context<'a> {
-    pub(super) report: Report,
-    pub(super) env: &'a dyn Env,
-    pub(super) files: Arc<dyn Files>,
-    /// Secrets that were found in the environment.
-    pub(super) env_secrets: Vec<EnvSecret>,
-    /// The folder of the configuration.
-    dir: PathBuf,
-    shapes: Shapes,
-}
 
 /// Compiles the text of a configuration file.
 pub(super) fn compile(
@@ -304,16 +284,6 @@ fn trusted_proxies(cx: &mut Context<'_>, written: Option<&[String]>) -> Proxies 
     Proxies::new(networks)
 }
 
-/// A size as it would be written in the file.
-fn in_units(bytes: u64) -> String {
-    match bytes {
-        _ if bytes >= MIB && bytes.is_multiple_of(MIB) => format!("{}MiB", bytes / MIB),
-        _ if bytes >= KIB && bytes.is_multiple_of(KIB) => format!("{}KiB", bytes / KIB),
-        1 => "1 byte".to_owned(),
-        _ => format!("{bytes} bytes"),
-    }
-}
-
 /// Whether two addresses cannot both be listened on: one port, and one of them stands for all addresses.
 fn one_door(a: SocketAddr, b: SocketAddr) -> bool {
     let all = a.ip().is_unspecified() || b.ip().is_unspecified();
@@ -407,180 +377,6 @@ fn limits(cx: &mut Context<'_>, file: &LimitsFile) -> Limits {
 
 fn as_usize(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
-}
-
-impl<'a> Context<'a> {
-    /// Of a file in which no place is known yet.
-    pub(super) fn new(path: &Path, env: &'a dyn Env, files: Arc<dyn Files>) -> Self {
-        Self {
-            report: Report::new(path, Positions::default()),
-            env,
-            files,
-            env_secrets: Vec::new(),
-            dir: path.parent().map(Path::to_path_buf).unwrap_or_default(),
-            shapes: Shapes::new(schema()),
-        }
-    }
-
-    /// A path of the configuration as a path from where the daemon runs.
-    pub(super) fn beside(&self, text: &str) -> PathBuf {
-        self.dir
-            .join(text)
-            .components()
-            .filter(|part| *part != Component::CurDir)
-            .collect()
-    }
-
-    /// A name; what is wrong with it is reported.
-    pub(super) fn name<T: FromStr<Err = NameError>>(
-        &mut self,
-        path: &str,
-        text: &str,
-    ) -> Option<T> {
-        text.parse()
-            .map_err(|error: NameError| {
-                self.report
-                    .error(path, format!("{text:?} is no name: {error}"))
-            })
-            .ok()
-    }
-
-    /// A duration; where it is wrong that is reported and the default stands in.
-    pub(super) fn duration(
-        &mut self,
-        path: &str,
-        text: Option<&str>,
-        default: Duration,
-    ) -> Duration {
-        let Some(text) = text else {
-            return default;
-        };
-        parse_duration(text).unwrap_or_else(|error| {
-            self.report.error(path, error.to_string());
-            default
-        })
-    }
-
-    /// A duration of more than nothing.
-    fn some_time(&mut self, path: &str, text: Option<&str>, default: Duration) -> Duration {
-        let duration = self.duration(path, text, default);
-        if duration.is_zero() {
-            self.report
-                .error(path, "a time limit of nothing lets nothing through");
-        }
-        duration
-    }
-
-    fn size(
-        &mut self,
-        path: &str,
-        written: Option<&SizeFile>,
-        default: u64,
-        range: std::ops::RangeInclusive<u64>,
-    ) -> u64 {
-        let Some(SizeFile(text)) = written else {
-            return default;
-        };
-        match parse_size(text) {
-            Ok(size) if range.contains(&size) => return size,
-            Ok(size) if size < *range.start() => {
-                let least = range.start();
-                let least = in_units(*least);
-                self.report.error(
-                    path,
-                    format!("{text} is too little: at least {least} is needed"),
-                );
-            }
-            Ok(_) => {
-                let most = in_units(*range.end());
-                self.report.error(
-                    path,
-                    format!("{text} is too much: at most {most} is possible"),
-                );
-            }
-            Err(error) => self.report.error(path, error.to_string()),
-        }
-        default
-    }
-
-    fn address(&mut self, path: &str, text: Option<&str>, port: u16) -> Option<SocketAddr> {
-        let Some(text) = text else {
-            return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
-        };
-        match text.parse() {
-            Ok(address) => Some(address),
-            Err(_) => {
-                self.report.error(
-                    path,
-                    format!("{text:?} is not an address with a port, such as 127.0.0.1:{port} or [::1]:{port}"),
-                );
-                None
-            }
-        }
-    }
-
-    /// Reads a section of the whole.
-    pub(super) fn section<T: DeserializeOwned>(&mut self, node: &Node, name: &str) -> Option<T> {
-        let schema = self.shapes.property(name).cloned().unwrap_or(Value::Null);
-        self.read(node, &schema, name)
-    }
-
-    /// Reads a mapping, each member on its own.
-    fn members<T: DeserializeOwned>(
-        &mut self,
-        node: &Node,
-        name: &str,
-        definition: &str,
-    ) -> Vec<(String, Option<T>)> {
-        let Content::Map(entries) = &node.content else {
-            // Tells what is wrong; nothing comes of it.
-            let _: Option<BTreeMap<String, Value>> = self.section(node, name);
-            return Vec::new();
-        };
-        let schema = self.shapes.definition(definition).clone();
-        let read = |entry: &Entry| {
-            let value = self.read(&entry.value, &schema, &member(name, &entry.key));
-            (entry.key.clone(), value)
-        };
-        live(entries).map(read).collect()
-    }
-
-    /// Reads a list, each item on its own.
-    fn items<T: DeserializeOwned>(
-        &mut self,
-        node: &Node,
-        name: &str,
-        definition: &str,
-    ) -> Vec<Option<T>> {
-        let Content::List(nodes) = &node.content else {
-            let _: Option<Vec<Value>> = self.section(node, name);
-            return Vec::new();
-        };
-        let schema = self.shapes.definition(definition).clone();
-        let read = |(i, node)| self.read(node, &schema, &item(name, i));
-        nodes.iter().enumerate().map(read).collect()
-    }
-
-    /// Reads a node by its schema, then by serde; `None` where either found it wrong, or it is `null`.
-    fn read<T: DeserializeOwned>(&mut self, node: &Node, schema: &Value, path: &str) -> Option<T> {
-        let mut findings = Vec::new();
-        let value = self.shapes.read(node, schema, path, false, &mut findings);
-        self.report.findings(findings);
-        let value = value.filter(|value| !value.is_null())?;
-        match serde_path_to_error::deserialize(value) {
-            Ok(read) => Some(read),
-            Err(error) => {
-                let inner = error.path().to_string();
-                let at = match inner.as_str() {
-                    "." | "" => path.to_owned(),
-                    index if index.starts_with('[') => format!("{path}{index}"),
-                    key => member(path, key),
-                };
-                self.report.error(&at, error.into_inner().to_string());
-                None
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use http::{HeaderValue, Uri};
 
-use super::compile::Context;
+use super::context::Context;
 use super::file::{EgressFile, PrivateFile};
 use super::secrets;
 use super::sources::http_url;

@@ -164,9 +164,7 @@ impl Noting {
             noted.insert(path.to_owned(), input);
         }
     }
-}
 
-impl Noting {
     /// What stands at a path that could not be read, or not within the limit.
     fn refused(&self, path: &Path, most: u64, purpose: Purpose) -> Input {
         if self.inner.kind(path) == Some(FileKind::Folder) {

@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::compile::{Context, DEFAULT_STORE, admin};
+use super::compile::{DEFAULT_STORE, admin};
+use super::context::Context;
 use super::error::ConfigErrors;
 use super::scalar::expand;
 use super::yaml::{Content, Node, live, parse_as_far};

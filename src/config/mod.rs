@@ -8,6 +8,7 @@
 //! the tree with the shapes, then every source, target and route is read and compiled on its own.
 
 mod compile;
+mod context;
 mod egress;
 mod error;
 pub mod file;

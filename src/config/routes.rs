@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::compile::Context;
+use super::context::Context;
 use super::error::known;
 use super::file::{RouteFile, SchemaFile, TestFile};
 use super::templates::Templates;

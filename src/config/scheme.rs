@@ -1,6 +1,6 @@
 //! Signature schemes of sources and targets: a preset, a record, or changes to a preset.
 
-use super::compile::Context;
+use super::context::Context;
 use super::error::known;
 use super::yaml::member;
 use crate::signature::{Scheme, SchemeRecord};

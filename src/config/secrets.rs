@@ -1,6 +1,6 @@
 //! Where secrets come from.
 
-use super::compile::Context;
+use super::context::Context;
 use super::file::SecretFile;
 use super::yaml::{item, member};
 use super::{Env, EnvSecret, Files, Purpose};

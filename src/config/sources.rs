@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::Uri;
 
-use super::compile::Context;
+use super::context::Context;
 use super::file::{DedupeByFile, DedupeFile, SourceFile};
 use super::position::has_credentials;
 use super::yaml::{item, member};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
-use super::compile::Context;
+use super::context::Context;
 use super::file::{HeaderFile, SignFile, TargetFile};
 use super::sources::http_url;
 use super::yaml::member;

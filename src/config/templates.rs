@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::TemplateFile;
-use super::compile::Context;
+use super::context::Context;
 use super::error::known;
 use super::{Disk, FileKind, Files, read_text};
 use crate::id::RouteName;

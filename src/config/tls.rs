@@ -3,7 +3,7 @@
 use http::Uri;
 use jiff::Timestamp;
 
-use super::compile::Context;
+use super::context::Context;
 use super::file::{AdminTlsFile, KeyFile, SecretFile, TargetTlsFile, TlsFile};
 use super::yaml::member;
 use super::{Purpose, secrets};
