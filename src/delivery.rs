@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock;
 use crate::id::{DeliveryId, EventId, RouteName, TargetName};
+use crate::order::Order;
 use crate::retry::RetryPolicy;
 
 /// The longest `Retry-After` that is obeyed; a longer one is taken for this.
@@ -36,6 +37,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// When it was created or last revived; what a policy's `max_age` counts from.
     pub started_at: Timestamp,
+    /// Its place among others to its target; `None` if it waits for none of them.
+    pub order: Option<Order>,
 }
 
 /// Where a delivery stands.

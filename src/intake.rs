@@ -236,7 +236,7 @@ impl Intake {
         let deliveries: Vec<Delivery> = plan
             .router
             .route(&event)
-            .flat_map(|route| deliveries(route, &event, plan.max_hops, now))
+            .flat_map(|route| deliveries(plan, route, &event, now))
             .collect();
         let source = event.parts().source.clone();
         let unmatched = deliveries.is_empty();
@@ -376,8 +376,8 @@ fn kept_headers(
 }
 
 /// One delivery for each target of a route that takes the event.
-fn deliveries(route: &Route, event: &Event, max_hops: u32, now: Timestamp) -> Vec<Delivery> {
-    let dead = if event.parts().hops > max_hops {
+fn deliveries(plan: &Plan, route: &Route, event: &Event, now: Timestamp) -> Vec<Delivery> {
+    let dead = if event.parts().hops > plan.max_hops {
         Some(DeadReason::Loop)
     } else if route.template.is_some() && event.json().is_none() {
         Some(DeadReason::NotJson)
@@ -387,6 +387,10 @@ fn deliveries(route: &Route, event: &Event, max_hops: u32, now: Timestamp) -> Ve
     let state = match dead {
         Some(reason) => State::Dead { at: now, reason },
         None => State::Pending { due: now },
+    };
+    let order = |target| {
+        let by = plan.targets.get(target)?.order.as_ref()?;
+        by.of(event.json())
     };
     route
         .to
@@ -399,6 +403,7 @@ fn deliveries(route: &Route, event: &Event, max_hops: u32, now: Timestamp) -> Ve
             state: state.clone(),
             attempts: 0,
             started_at: now,
+            order: order(target),
         })
         .collect()
 }

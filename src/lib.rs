@@ -40,6 +40,7 @@
 //! | 1 | [`egress`] | which addresses may be connected to |
 //! | 1 | [`redact`] | what of a body is not shown |
 //! | 2 | [`event`] | one verified inbound request |
+//! | 2 | [`order`] | which deliveries go one after another |
 //! | 3 | [`delivery`] | one event on its way to one target |
 //! | 3 | [`plan`] | the compiled configuration |
 //! | 4 | [`config`] | from files to a plan, all errors at once |
@@ -76,6 +77,7 @@ pub mod ingest;
 pub mod intake;
 pub mod listener;
 pub mod metrics;
+pub mod order;
 pub mod pattern;
 pub mod plan;
 pub mod proxies;

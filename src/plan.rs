@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use crate::egress::{Bypass, Guard};
 use crate::event::{Event, EventParts};
 use crate::id::{RouteName, SourceName, TargetName};
+use crate::order::OrderBy;
 use crate::pattern::{Mismatch, Pattern, Subject};
 use crate::proxies::Proxies;
 use crate::redact::{Hiding, Redaction, View};
@@ -217,6 +218,8 @@ pub struct Target {
     pub timeout: Duration,
     /// Most attempts at a time.
     pub concurrency: usize,
+    /// What its deliveries are ordered by; without, none waits for another.
+    pub order: Option<OrderBy>,
     /// Whom it trusts and what it shows, where that is not what all targets do.
     pub tls: Option<ClientTls>,
 }

@@ -246,9 +246,29 @@ pub struct TargetFile {
     /// Most attempts at a time; 8 unless given.
     #[serde(default)]
     pub concurrency: Option<u32>,
+    /// A path into the body, as in a pattern: deliveries of events with the same value there go strictly one after another,
+    /// in the order in which the events came in. In no order unless given.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["data.customer.id"]))]
+    pub order_by: Option<String>,
+    /// What a dead delivery does to those behind it in the order: `hold` (they wait until it is discarded or retried), which is
+    /// the default, or `skip`.
+    #[serde(default)]
+    pub on_dead: Option<OnDeadFile>,
     /// Whom to trust and what to show where the URL is https.
     #[serde(default)]
     pub tls: Option<TargetTlsFile>,
+}
+
+/// What a dead delivery does to those behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "OnDead")]
+pub enum OnDeadFile {
+    /// They wait until it is discarded or retried.
+    Hold,
+    /// They go on without it.
+    Skip,
 }
 
 /// How requests are signed: `preset`, `scheme` or both.

@@ -8,13 +8,14 @@ use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::file::{HeaderFile, SignFile, TargetFile};
+use super::file::{HeaderFile, OnDeadFile, SignFile, TargetFile};
 use super::sources::http_url;
 use super::yaml::member;
 use super::{egress, scheme, secrets, tls};
 use crate::egress::Guard;
 use crate::event::HOPS_HEADER;
 use crate::id::TargetName;
+use crate::order::{OnDead, OrderBy};
 use crate::plan::{Signer, Target};
 use crate::retry::{RetryPolicy, RetryRecord};
 use crate::signature::{Outbound, Scheme, sign};
@@ -99,6 +100,7 @@ fn compile_one(
         );
         cx.report.error(&member(at, "concurrency"), message);
     }
+    let order = order(cx, at, file);
     let tls = tls::target(cx, &member(at, "tls"), file.tls.as_ref(), url.as_ref());
     Some(Target {
         name: name?,
@@ -108,8 +110,32 @@ fn compile_one(
         retry: retry?,
         timeout,
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
+        order: order?,
         tls: tls?,
     })
+}
+
+fn order(cx: &mut Context<'_>, at: &str, file: &TargetFile) -> Option<Option<OrderBy>> {
+    let Some(path) = &file.order_by else {
+        if file.on_dead.is_some() {
+            cx.report.error(
+                &member(at, "on_dead"),
+                "this is for targets with `order_by`, which this one has not",
+            );
+        }
+        return Some(None);
+    };
+    let on_dead = match file.on_dead {
+        Some(OnDeadFile::Skip) => OnDead::Skip,
+        Some(OnDeadFile::Hold) | None => OnDead::Hold,
+    };
+    match OrderBy::compile(path, on_dead) {
+        Ok(order) => Some(Some(order)),
+        Err(message) => {
+            cx.report.error(&member(at, "order_by"), message);
+            None
+        }
+    }
 }
 
 fn headers(

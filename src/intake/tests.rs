@@ -192,6 +192,10 @@ fn every_target_of_a_route_gets_a_delivery() {
         at: now,
         reason: DeadReason::Loop,
     };
+    let plan = Plan {
+        max_hops: 3,
+        ..Plan::bare()
+    };
     for (hops, state) in [(0, &pending), (3, &pending), (4, &dead), (u32::MAX, &dead)] {
         let event = Event::from_stored(EventParts {
             id: EventId::generate(),
@@ -203,7 +207,7 @@ fn every_target_of_a_route_gets_a_delivery() {
             received_at: now,
             hops,
         });
-        let made = deliveries(&route, &event, 3, now);
+        let made = deliveries(&plan, &route, &event, now);
         let targets: Vec<_> = made.iter().map(|d| d.target.as_str()).collect();
         assert_eq!(targets, ["one", "two"]);
         for delivery in made {

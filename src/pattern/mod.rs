@@ -24,9 +24,9 @@ use std::fmt;
 use serde_json::Value;
 
 use glob::Glob;
-use path::Path;
 use rule::{Found, Rule, written};
 
+pub use path::Path;
 pub use record::{OneOrMany, PatternRecord};
 
 /// Longest text of a value that a [`Mismatch`] shows, in characters.

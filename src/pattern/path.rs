@@ -7,7 +7,7 @@ const MAX_SEGMENTS: usize = 32;
 
 /// A parsed path.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Path(Vec<Segment>);
+pub struct Path(Vec<Segment>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Segment {
@@ -18,7 +18,10 @@ struct Segment {
 
 impl Path {
     /// Reads `data.items.0.sku`, `data['a.b'].c`, `items[0]`; the error says what is wrong.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let mut segments = Vec::new();
         let mut rest = text;
         loop {
@@ -52,7 +55,8 @@ impl Path {
     }
 
     /// Every value that the path reaches; of an array also its elements, after the array itself.
-    pub(super) fn reach<'a>(&self, root: &'a Value) -> Vec<&'a Value> {
+    #[must_use]
+    pub fn reach<'a>(&self, root: &'a Value) -> Vec<&'a Value> {
         let mut here = vec![root];
         for segment in &self.0 {
             let mut next = Vec::new();

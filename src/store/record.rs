@@ -436,6 +436,7 @@ impl StoredDelivery {
             state: self.state.into(),
             attempts: self.attempts,
             started_at: time(self.started_at),
+            order: None,
         }
     }
 }

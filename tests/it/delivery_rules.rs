@@ -24,6 +24,7 @@ fn delivery(attempts: u32) -> Delivery {
         state: State::Pending { due: START },
         attempts,
         started_at: START,
+        order: None,
     }
 }
 

@@ -64,6 +64,7 @@ pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
         retry: RetryPolicy::preset("wreno").unwrap(),
         timeout: Duration::from_secs(15),
         concurrency: 4,
+        order: None,
         tls: None,
     }
 }

@@ -79,6 +79,7 @@ impl MemoryStore {
                     state: State::Pending { due: now },
                     attempts: 0,
                     started_at: now,
+                    order: None,
                 };
                 let id = delivery.id;
                 let notify = inner.notify(&delivery.target);

@@ -145,6 +145,7 @@ pub fn admission(now: Timestamp, targets: &[&str], body: &str) -> Admission {
         state: State::Pending { due: now },
         attempts: 0,
         started_at: now,
+        order: None,
     });
     Admission {
         deliveries: deliveries.collect(),
