@@ -5,10 +5,10 @@
 //! is folded in again. Not here: what is not folded yet (see `overlay`), when it is rebuilt (see `start`).
 
 pub mod change;
+mod packed;
 pub mod rows;
 pub mod stage;
 
-use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,6 +38,9 @@ pub enum IndexError {
     /// A row is not what its key says.
     #[error("a row of the index cannot be decoded")]
     Row(#[from] postcard::Error),
+    /// A chunk of rows is not as they are written.
+    #[error("a chunk of the index cannot be decoded")]
+    Chunk,
     /// sled panicked.
     #[error("the index panicked: {0}")]
     Panicked(String),
@@ -98,10 +101,12 @@ impl Index {
                 bytes: 0,
                 ..wanted
             };
-            for row in self.db.iter() {
-                let (key, value) = row?;
-                if key != rows::META {
-                    stage::count_row(&mut found, &key, &value, true);
+            for chunk in self.db.iter() {
+                let (key, chunk) = chunk?;
+                if packed::is_chunk(&key) {
+                    for (key, value) in packed::unpack(&chunk)? {
+                        stage::count_row(&mut found, &key, &value, true);
+                    }
                 }
             }
             Ok(found)
@@ -177,7 +182,7 @@ impl Index {
     fn whole(&self, id: EventId, mut event: IndexedEvent) -> Result<IndexedEvent, IndexError> {
         if event.more > 0 {
             let prefix = rows::key(rows::MORE, &[id.as_bytes()]);
-            for row in self.db.scan_prefix(prefix) {
+            for row in self.with_prefix(prefix) {
                 let (_, value) = row?;
                 let lot: Vec<DeliveryId> = postcard::from_bytes(&value)?;
                 event.deliveries.extend(lot);
@@ -208,8 +213,8 @@ impl Index {
     /// If sled says no.
     pub fn segments(&self) -> Result<Vec<u64>, IndexError> {
         let mut segments = Vec::new();
-        for key in self.db.scan_prefix([rows::SEGMENT]).keys() {
-            if let Some((_, number)) = key?.split_last_chunk::<8>() {
+        for row in self.with_prefix(vec![rows::SEGMENT]) {
+            if let Some((_, number)) = row?.0.split_last_chunk::<8>() {
                 segments.push(u64::from_be_bytes(*number));
             }
         }
@@ -221,7 +226,7 @@ impl Index {
     /// # Errors
     /// If sled says no.
     pub fn is_unscrubbed(&self, id: EventId) -> Result<bool, IndexError> {
-        Ok(self.db.contains_key(rows::unscrubbed_key(id))?)
+        Ok(packed::get(&self.db, &rows::unscrubbed_key(id))?.is_some())
     }
 
     /// All such events.
@@ -230,8 +235,8 @@ impl Index {
     /// If sled says no.
     pub fn unscrubbed(&self) -> Result<Vec<EventId>, IndexError> {
         let mut events = Vec::new();
-        for key in self.db.scan_prefix([rows::UNSCRUBBED]).keys() {
-            events.extend(rows::last_event(&key?));
+        for row in self.with_prefix(vec![rows::UNSCRUBBED]) {
+            events.extend(rows::last_event(&row?.0));
         }
         Ok(events)
     }
@@ -246,16 +251,16 @@ impl Index {
         after: Option<EventId>,
         most: usize,
     ) -> Result<Vec<EventId>, IndexError> {
-        let first = EventId::from_bytes([0; 16]);
-        let last = EventId::from_bytes([255; 16]);
-        let start = match after {
-            Some(id) => Bound::Excluded(rows::placed_key(segment, id)),
-            None => Bound::Included(rows::placed_key(segment, first)),
-        };
-        let end = Bound::Included(rows::placed_key(segment, last));
+        let prefix = rows::placed_prefix(segment);
+        let mut from = prefix.clone();
+        if let Some(id) = after {
+            // right behind it
+            from = rows::placed_key(segment, id);
+            from.push(0);
+        }
         let mut events = Vec::new();
-        for key in self.db.range::<Vec<u8>, _>((start, end)).keys().take(most) {
-            events.extend(rows::last_event(&key?));
+        for row in self.between(from, prefix).take(most) {
+            events.extend(rows::last_event(&row?.0));
         }
         Ok(events)
     }
@@ -270,16 +275,16 @@ impl Index {
         after: Option<AuditId>,
         most: usize,
     ) -> Result<Vec<AuditRow>, IndexError> {
-        let first = AuditId::from_bytes([0; 16]);
-        let last = AuditId::from_bytes([255; 16]);
-        let start = match after {
-            Some(id) => Bound::Excluded(rows::audited_key(segment, id)),
-            None => Bound::Included(rows::audited_key(segment, first)),
-        };
-        let end = Bound::Included(rows::audited_key(segment, last));
+        let prefix = rows::audited_prefix(segment);
+        let mut from = prefix.clone();
+        if let Some(id) = after {
+            // right behind it
+            from = rows::audited_key(segment, id);
+            from.push(0);
+        }
         let mut audits = Vec::new();
-        for key in self.db.range::<Vec<u8>, _>((start, end)).keys().take(most) {
-            if let Some(id) = rows::last_audit(&key?) {
+        for row in self.between(from, prefix).take(most) {
+            if let Some(id) = rows::last_audit(&row?.0) {
                 audits.extend(self.get::<AuditRow>(&rows::audit_key(id))?);
             }
         }
@@ -292,7 +297,7 @@ impl Index {
     /// If sled says no.
     pub fn targets(&self) -> Result<Vec<(TargetName, TargetRow)>, IndexError> {
         let mut targets = Vec::new();
-        for row in self.db.scan_prefix([rows::TARGET]) {
+        for row in self.with_prefix(vec![rows::TARGET]) {
             let (key, value) = row?;
             let name = key.get(1..).and_then(|name| str::from_utf8(name).ok());
             if let Some(target) = name.and_then(|name| name.parse().ok()) {
@@ -316,11 +321,8 @@ impl Index {
         let start = rows::timed_key(rows::DUE, target, from.0, from.1);
         let prefix = rows::timed_prefix(rows::DUE, target);
         let mut found = Vec::new();
-        for key in self.db.range(start..).keys() {
-            let key = key?;
-            if !key.starts_with(&prefix) {
-                break;
-            }
+        for row in self.between(start, prefix) {
+            let (key, _) = row?;
             let Some(due) = rows::timed_parts(&key) else {
                 continue;
             };
@@ -340,12 +342,10 @@ impl Index {
         &self,
         target: &TargetName,
     ) -> impl Iterator<Item = Result<(i64, DeliveryId), IndexError>> + use<> {
-        self.db
-            .scan_prefix(rows::timed_prefix(rows::AGE, target))
-            .keys()
-            .filter_map(|key| match key {
-                Ok(key) => rows::timed_parts(&key).map(Ok),
-                Err(error) => Some(Err(error.into())),
+        self.with_prefix(rows::timed_prefix(rows::AGE, target))
+            .filter_map(|row| match row {
+                Ok((key, _)) => rows::timed_parts(&key).map(Ok),
+                Err(error) => Some(Err(error)),
             })
     }
 
@@ -354,12 +354,10 @@ impl Index {
         &self,
         target: &TargetName,
     ) -> impl Iterator<Item = Result<DeliveryId, IndexError>> + use<> {
-        self.db
-            .scan_prefix(rows::timed_prefix(rows::DEAD, target))
-            .keys()
-            .filter_map(|key| match key {
-                Ok(key) => rows::last_delivery(&key).map(Ok),
-                Err(error) => Some(Err(error.into())),
+        self.with_prefix(rows::timed_prefix(rows::DEAD, target))
+            .filter_map(|row| match row {
+                Ok((key, _)) => rows::last_delivery(&key).map(Ok),
+                Err(error) => Some(Err(error)),
             })
     }
 
@@ -374,10 +372,10 @@ impl Index {
     ) -> Result<(Vec<DeliveryId>, Option<Vec<u8>>), IndexError> {
         let start = from.unwrap_or_else(|| vec![rows::DEAD]);
         let mut found = Vec::new();
-        for key in self.db.range(start..vec![rows::DEAD + 1]).keys() {
-            let key = key?;
+        for row in packed::ascend(&self.db, start) {
+            let (key, _) = row?;
             if found.len() >= most {
-                return Ok((found, Some(key.to_vec())));
+                return Ok((found, Some(key)));
             }
             found.extend(rows::last_delivery(&key));
         }
@@ -390,9 +388,7 @@ impl Index {
         before: Option<DeliveryId>,
     ) -> impl Iterator<Item = Result<(DeliveryId, DeliveryRow), IndexError>> + use<> {
         let end = before.map_or(vec![rows::DELIVERY + 1], rows::delivery_key);
-        self.db
-            .range(vec![rows::DELIVERY]..end)
-            .rev()
+        packed::descend(&self.db, rows::DELIVERY, end)
             .filter_map(|row| decode(row, rows::last_delivery))
     }
 
@@ -402,9 +398,7 @@ impl Index {
         before: Option<EventId>,
     ) -> impl Iterator<Item = Result<(EventId, IndexedEvent), IndexError>> + '_ {
         let end = before.map_or(vec![rows::EVENT + 1], rows::event_key);
-        self.db
-            .range(vec![rows::EVENT]..end)
-            .rev()
+        packed::descend(&self.db, rows::EVENT, end)
             .filter_map(|row| decode(row, rows::last_event))
             .map(|row: Result<(EventId, IndexedEvent), _>| {
                 let (id, event) = row?;
@@ -418,10 +412,7 @@ impl Index {
         before: Option<AuditId>,
     ) -> impl Iterator<Item = Result<(AuditId, AuditRow), IndexError>> + use<> {
         let end = before.map_or(vec![rows::AUDIT + 1], rows::audit_key);
-        self.db
-            .range(vec![rows::AUDIT]..end)
-            .rev()
-            .filter_map(|row| decode(row, rows::last_audit))
+        packed::descend(&self.db, rows::AUDIT, end).filter_map(|row| decode(row, rows::last_audit))
     }
 
     /// Dedupe keys that expired by `now`, at most `most`.
@@ -430,8 +421,8 @@ impl Index {
     /// If sled says no.
     pub fn expired(&self, now: i64, most: usize) -> Result<Vec<[u8; 32]>, IndexError> {
         let mut keys = Vec::new();
-        for key in self.db.scan_prefix([rows::EXPIRY]).keys().take(most) {
-            match rows::expiry_parts(&key?) {
+        for row in self.with_prefix(vec![rows::EXPIRY]).take(most) {
+            match rows::expiry_parts(&row?.0) {
                 Some((expires, dedupe)) if expires <= now => keys.push(dedupe),
                 _ => break,
             }
@@ -440,10 +431,30 @@ impl Index {
     }
 
     fn get<T: DeserializeOwned>(&self, key: &[u8]) -> Result<Option<T>, IndexError> {
-        match self.db.get(key)? {
+        match packed::get(&self.db, key)? {
             Some(value) => Ok(Some(postcard::from_bytes(&value)?)),
             None => Ok(None),
         }
+    }
+
+    /// Rows whose keys begin with this, in order.
+    fn with_prefix(
+        &self,
+        prefix: Vec<u8>,
+    ) -> impl Iterator<Item = Result<packed::Row, IndexError>> + use<> {
+        self.between(prefix.clone(), prefix)
+    }
+
+    /// Rows from a key on, as long as their keys begin with `prefix`.
+    fn between(
+        &self,
+        from: Vec<u8>,
+        prefix: Vec<u8>,
+    ) -> impl Iterator<Item = Result<packed::Row, IndexError>> + use<> {
+        packed::ascend(&self.db, from).take_while(move |row| {
+            row.as_ref()
+                .map_or(true, |(key, _)| key.starts_with(&prefix))
+        })
     }
 
     fn writer(&self) -> MutexGuard<'_, MetaRow> {
@@ -452,7 +463,7 @@ impl Index {
 }
 
 fn decode<I, T: DeserializeOwned>(
-    row: sled::Result<(sled::IVec, sled::IVec)>,
+    row: Result<packed::Row, IndexError>,
     id: impl Fn(&[u8]) -> Option<I>,
 ) -> Option<Result<(I, T), IndexError>> {
     match row {
@@ -461,7 +472,7 @@ fn decode<I, T: DeserializeOwned>(
             let row = postcard::from_bytes(&value);
             Some(row.map(|row| (id, row)).map_err(IndexError::from))
         }
-        Err(error) => Some(Err(error.into())),
+        Err(error) => Some(Err(error)),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::delivery::Delivery;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
 
 /// The version of keys and rows.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Most bytes of a message id or type in a row; longer ones are read from the journal.
 pub const INLINE_TEXT: usize = 400;
@@ -376,6 +376,12 @@ pub fn audit_key(id: AuditId) -> Vec<u8> {
     key(AUDIT, &[id.as_bytes()])
 }
 
+/// What the keys of a segment's audit entries begin with.
+#[must_use]
+pub fn audited_prefix(segment: u64) -> Vec<u8> {
+    key(AUDITED, &[&segment.to_be_bytes()])
+}
+
 /// The key of an audit entry in its segment.
 #[must_use]
 pub fn audited_key(segment: u64, id: AuditId) -> Vec<u8> {
@@ -399,6 +405,12 @@ pub fn segment_key(segment: u64) -> Vec<u8> {
 #[must_use]
 pub fn unscrubbed_key(id: EventId) -> Vec<u8> {
     key(UNSCRUBBED, &[id.as_bytes()])
+}
+
+/// What the keys of a segment's events begin with.
+#[must_use]
+pub fn placed_prefix(segment: u64) -> Vec<u8> {
+    key(PLACED, &[&segment.to_be_bytes()])
 }
 
 /// The key of an event in its segment.

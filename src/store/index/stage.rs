@@ -4,13 +4,16 @@
 //! and done within one batch never enters the due index; rows, position, count and fingerprint are
 //! written in one step. The same code serves the running fold and the rebuild.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::change::{Change, Placed, What, moved_row};
+use super::packed::{self, Row};
 use super::rows::{
     self, AGE, AuditRow, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, SegmentRow,
     TargetRow,
@@ -22,12 +25,8 @@ use crate::id::{AuditId, DeliveryId, EventId, TargetName};
 pub struct Stage<'a> {
     index: &'a Index,
     meta: MetaRow,
-    staged: BTreeMap<Vec<u8>, Staged>,
-}
-
-struct Staged {
-    old: Option<sled::IVec>,
-    new: Option<Vec<u8>>,
+    /// The chunks that were looked into, by their keys.
+    chunks: BTreeMap<Vec<u8>, Chunk>,
 }
 
 impl<'a> Stage<'a> {
@@ -35,7 +34,7 @@ impl<'a> Stage<'a> {
         Self {
             index,
             meta,
-            staged: BTreeMap::new(),
+            chunks: BTreeMap::new(),
         }
     }
 
@@ -274,62 +273,185 @@ impl<'a> Stage<'a> {
     }
 
     fn has(&mut self, key: &[u8]) -> Result<bool, IndexError> {
-        Ok(self.staged(key.to_vec())?.new.is_some())
+        Ok(self.value(key)?.is_some())
     }
 
     fn get<T: DeserializeOwned>(&mut self, key: &[u8]) -> Result<Option<T>, IndexError> {
-        let staged = self.staged(key.to_vec())?;
-        match &staged.new {
+        match self.value(key)? {
             Some(value) => Ok(Some(postcard::from_bytes(value)?)),
             None => Ok(None),
         }
     }
 
+    fn value(&mut self, key: &[u8]) -> Result<Option<&[u8]>, IndexError> {
+        let chunk = self.chunk(key)?;
+        let found = chunk.find(key).ok().and_then(|at| chunk.rows.get(at));
+        Ok(found.map(|(_, value)| value.as_slice()))
+    }
+
     fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), IndexError> {
         let value = postcard::to_stdvec(value)?;
-        self.staged(key)?.new = Some(value);
+        self.chunk(&key)?.put(key, value);
         Ok(())
     }
 
     fn remove(&mut self, key: Vec<u8>) -> Result<(), IndexError> {
-        self.staged(key)?.new = None;
+        self.chunk(&key)?.remove(&key);
         Ok(())
     }
 
-    fn staged(&mut self, key: Vec<u8>) -> Result<&mut Staged, IndexError> {
-        use std::collections::btree_map::Entry;
-        match self.staged.entry(key) {
-            Entry::Occupied(known) => Ok(known.into_mut()),
-            Entry::Vacant(free) => {
-                let old = self.index.db.get(free.key())?;
-                let new = old.as_ref().map(|value| value.to_vec());
-                Ok(free.insert(Staged { old, new }))
+    /// The chunk in which the row of this key stands, or would.
+    fn chunk(&mut self, key: &[u8]) -> Result<&mut Chunk, IndexError> {
+        let (below, all) = (Bound::Unbounded, Bound::Included(key));
+        let known = self.chunks.range::<[u8], _>((below, all)).next_back();
+        let at = match known.filter(|(_, chunk)| chunk.covers(key)) {
+            Some((at, _)) => at.clone(),
+            None => {
+                let (at, chunk) = Chunk::load(self.index, key)?;
+                self.chunks.insert(at.clone(), chunk);
+                at
             }
-        }
+        };
+        self.chunks.get_mut(&at).ok_or(IndexError::Chunk)
     }
 
     /// Writes everything as one batch; gives the new meta row.
     pub(super) fn commit(self) -> Result<MetaRow, IndexError> {
         let mut batch = sled::Batch::default();
         let mut meta = self.meta;
-        for (key, staged) in self.staged {
-            if staged.old.as_deref() == staged.new.as_deref() {
-                continue;
-            }
-            if let Some(old) = &staged.old {
-                count_row(&mut meta, &key, old, false);
-            }
-            match staged.new {
-                Some(new) => {
-                    count_row(&mut meta, &key, &new, true);
-                    batch.insert(key, new);
-                }
-                None => batch.remove(key),
-            }
+        for (key, chunk) in self.chunks {
+            chunk.commit(&key, &mut meta, &mut batch)?;
         }
         batch.insert(META, postcard::to_stdvec(&meta)?);
         self.index.db.apply_batch(batch)?;
         Ok(meta)
+    }
+}
+
+/// A chunk of rows that is changed; it may hold any number of them until it is written.
+struct Chunk {
+    kind: u8,
+    /// As it stands in the index; `None` if it does not.
+    stored: Option<sled::IVec>,
+    /// The key of the next chunk of its kind in the index.
+    above: Option<sled::IVec>,
+    /// Its rows, in order.
+    rows: Vec<Row>,
+    changed: bool,
+    /// Whether all that was put in came behind what was there.
+    appended: bool,
+}
+
+impl Chunk {
+    /// The chunk in which the row of this key stands, or would, and its key.
+    fn load(index: &Index, key: &[u8]) -> Result<(Vec<u8>, Self), IndexError> {
+        let kind = key.first().copied().unwrap_or_default();
+        let (at, stored) = match packed::chunk_of(&index.db, key)? {
+            Some((at, chunk)) => (at.to_vec(), Some(chunk)),
+            None => (vec![kind], None),
+        };
+        let chunk = Self {
+            kind,
+            above: packed::next_chunk(&index.db, &at)?.map(|(above, _)| above),
+            rows: packed::unpack(stored.as_deref().unwrap_or_default())?,
+            stored,
+            changed: false,
+            appended: true,
+        };
+        Ok((at, chunk))
+    }
+
+    /// Whether the row of a key that is not below this chunk's would stand in it.
+    fn covers(&self, key: &[u8]) -> bool {
+        let below = self.above.as_deref().is_none_or(|above| key < above);
+        key.first() == Some(&self.kind) && below
+    }
+
+    fn find(&self, key: &[u8]) -> Result<usize, usize> {
+        match self.rows.last() {
+            Some((last, _)) if last.as_slice() < key => Err(self.rows.len()),
+            _ => self
+                .rows
+                .binary_search_by(|(known, _)| known.as_slice().cmp(key)),
+        }
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
+        match self.find(&key) {
+            Ok(at) => {
+                if let Some(row) = self.rows.get_mut(at)
+                    && row.1 != value
+                {
+                    self.appended &= value.len() <= row.1.len();
+                    row.1 = value;
+                    self.changed = true;
+                }
+            }
+            Err(at) => {
+                self.appended &= at == self.rows.len();
+                self.rows.insert(at, (key, value));
+                self.changed = true;
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        if let Ok(at) = self.find(key) {
+            self.rows.remove(at);
+            self.changed = true;
+        }
+    }
+
+    /// Puts what has changed into the batch, and counts it.
+    fn commit(
+        self,
+        key: &[u8],
+        meta: &mut MetaRow,
+        batch: &mut sled::Batch,
+    ) -> Result<(), IndexError> {
+        if !self.changed {
+            return Ok(());
+        }
+        let before = packed::unpack(self.stored.as_deref().unwrap_or_default())?;
+        if !count_changes(meta, &before, &self.rows) {
+            return Ok(());
+        }
+        let packed = packed::pack(key, &self.rows, self.appended);
+        if packed.is_empty() && self.stored.is_some() {
+            batch.remove(key);
+        }
+        for (key, chunk) in packed {
+            batch.insert(key, chunk);
+        }
+        Ok(())
+    }
+}
+
+/// Counts what differs between the rows of a chunk before and after; whether anything does.
+fn count_changes(meta: &mut MetaRow, before: &[Row], after: &[Row]) -> bool {
+    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
+    let mut changed = false;
+    loop {
+        let order = match (before.peek(), after.peek()) {
+            (None, None) => return changed,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(old), Some(new)) if old == new => {
+                before.next();
+                after.next();
+                continue;
+            }
+            (Some(old), Some(new)) => old.0.cmp(&new.0),
+        };
+        changed = true;
+        let old = before.next_if(|_| order.is_le());
+        let new = after.next_if(|_| order.is_ge());
+        if let Some((key, value)) = old {
+            count_row(meta, key, value, false);
+        }
+        if let Some((key, value)) = new {
+            count_row(meta, key, value, true);
+        }
     }
 }
 
@@ -368,12 +490,10 @@ pub fn count_row(meta: &mut MetaRow, key: &[u8], value: &[u8], add: bool) {
 }
 
 fn hash_row(key: &[u8], value: &[u8]) -> u128 {
-    let mut hash = Sha256::new();
-    hash.update((key.len() as u64).to_be_bytes());
+    // not for defence: it finds what was lost or mixed up
+    let mut hash = Xxh3::new();
+    hash.update(&(key.len() as u64).to_be_bytes());
     hash.update(key);
     hash.update(value);
-    let digest: [u8; 32] = hash.finalize().into();
-    digest
-        .first_chunk::<16>()
-        .map_or(0, |half| u128::from_be_bytes(*half))
+    hash.digest128()
 }

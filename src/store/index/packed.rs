@@ -1,0 +1,301 @@
+//! Rows packed into chunks: what sled holds. A row costs sled the copy of a page and an entry in its table, however
+//! small the row is; a chunk of dozens costs the same.
+//!
+//! Invariants:
+//! * A chunk holds rows of one kind (the first byte of their keys), sorted, each key once.
+//! * The key of a chunk is not above its rows' and is above all rows' of the chunk before it. The first chunk of a kind
+//!   has the kind alone as its key. So a row stands in the chunk with the greatest key that is not above its own.
+//! * A chunk that holds more than one row is no longer than [`limit`].
+//!
+//! A batch of sled is seen as a whole, so that a chunk that is split is never seen by halves. Walks look each chunk up by
+//! the last row that they gave, and so neither miss nor repeat a row that was there all the time.
+//! Not here: what rows say (see `rows`), how they change (see `stage`).
+
+use sled::{Db, IVec};
+
+use super::IndexError;
+use super::rows;
+
+/// Bytes of a chunk; more rows are split. A longer row stands alone.
+const CHUNK_BYTES: usize = 2000;
+
+/// Bytes of a chunk of dedupe keys. They come in no order, so that nearly each one writes its chunk anew.
+const KEYS_BYTES: usize = 600;
+
+/// Bytes that a row takes in its chunk besides key and value.
+const ROW_EXTRA: usize = 4;
+
+/// A row: its key and its value.
+pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Bytes of a chunk of this kind.
+fn limit(kind: u8) -> usize {
+    if kind == rows::KEY {
+        KEYS_BYTES
+    } else {
+        CHUNK_BYTES
+    }
+}
+
+/// Whether a key of sled's is that of a chunk.
+pub fn is_chunk(key: &[u8]) -> bool {
+    key != rows::META
+}
+
+/// The chunk in which the row of this key stands if there is one.
+pub fn chunk_of(db: &Db, key: &[u8]) -> Result<Option<(IVec, IVec)>, IndexError> {
+    let mut above = Vec::with_capacity(key.len().saturating_add(1));
+    above.extend_from_slice(key);
+    above.push(0);
+    let found = db.get_lt(above)?;
+    Ok(found.filter(|(first, _)| is_chunk(first) && first.first() == key.first()))
+}
+
+/// The key of the next chunk of the same kind.
+pub fn next_chunk(db: &Db, key: &[u8]) -> Result<Option<(IVec, IVec)>, IndexError> {
+    let found = db.get_gt(key)?;
+    Ok(found.filter(|(next, _)| is_chunk(next) && next.first() == key.first()))
+}
+
+/// The value of a row.
+pub fn get(db: &Db, key: &[u8]) -> Result<Option<IVec>, IndexError> {
+    let Some((_, chunk)) = chunk_of(db, key)? else {
+        return Ok(None);
+    };
+    let mut rows = Rows::of(&chunk);
+    while let Some((at, len)) = rows.advance()? {
+        if rows.key.as_slice() >= key {
+            return Ok((rows.key == key).then(|| chunk.subslice(at, len)));
+        }
+    }
+    Ok(None)
+}
+
+/// All rows of a chunk.
+pub fn unpack(chunk: &[u8]) -> Result<Vec<Row>, IndexError> {
+    let mut rows = Rows::of(chunk);
+    let mut all = Vec::new();
+    while let Some((at, len)) = rows.advance()? {
+        let value = chunk.get(at..at.saturating_add(len)).unwrap_or_default();
+        all.push((rows.key.clone(), value.to_vec()));
+    }
+    Ok(all)
+}
+
+/// Packs the rows of one chunk, which has this key, into as many as they need; gives keys and chunks. Rows that were
+/// appended fill their chunks; others leave room for more.
+pub fn pack(key: &[u8], rows: &[Row], appended: bool) -> Vec<Row> {
+    let limit = limit(key.first().copied().unwrap_or_default());
+    let size = |(key, value): &Row| key.len() + value.len() + ROW_EXTRA;
+    let whole: usize = rows.iter().map(size).sum();
+    let most = if appended || whole <= limit {
+        limit
+    } else {
+        // equal parts, none of them full
+        let parts = whole.div_ceil(limit / 4 * 3).max(2);
+        whole.div_ceil(parts)
+    };
+    let mut packed: Vec<Row> = Vec::new();
+    let mut last: &[u8] = &[];
+    let mut used = 0;
+    for row in rows {
+        let begins = packed.is_empty() || used + size(row) > most;
+        if begins {
+            let first = if packed.is_empty() { key } else { &row.0 };
+            packed.push((first.to_vec(), Vec::with_capacity(most)));
+            last = &[];
+            used = 0;
+        }
+        used += size(row);
+        if let Some((_, chunk)) = packed.last_mut() {
+            write(chunk, last, row);
+        }
+        last = &row.0;
+    }
+    packed
+}
+
+/// A row in its chunk: bytes that its key shares with the one before it, bytes of its key that follow, bytes
+/// of its value, and those.
+fn write(chunk: &mut Vec<u8>, last: &[u8], (key, value): &Row) {
+    let same = last.iter().zip(key).take_while(|(a, b)| a == b).count();
+    let shared = u8::try_from(same).unwrap_or(u8::MAX);
+    let rest = key.get(usize::from(shared)..).unwrap_or_default();
+    // keys and values are far shorter; see the test of the largest rows
+    let rest_len = u8::try_from(rest.len()).unwrap_or(u8::MAX);
+    let value_len = u16::try_from(value.len()).unwrap_or(u16::MAX);
+    chunk.extend_from_slice(&[shared, rest_len]);
+    chunk.extend_from_slice(&value_len.to_le_bytes());
+    chunk.extend_from_slice(rest);
+    chunk.extend_from_slice(value);
+}
+
+/// The rows of a chunk, one by one.
+struct Rows<'a> {
+    chunk: &'a [u8],
+    at: usize,
+    key: Vec<u8>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(chunk: &'a [u8]) -> Self {
+        Self {
+            chunk,
+            at: 0,
+            key: Vec::with_capacity(64),
+        }
+    }
+
+    /// Reads the next row: its key stands in `key` then; gives where its value is.
+    fn advance(&mut self) -> Result<Option<(usize, usize)>, IndexError> {
+        let rest = self.chunk.get(self.at..).unwrap_or_default();
+        if rest.is_empty() {
+            return Ok(None);
+        }
+        let [shared, rest_len, low, high, rest @ ..] = rest else {
+            return Err(IndexError::Chunk);
+        };
+        let (shared, rest_len) = (usize::from(*shared), usize::from(*rest_len));
+        let value_len = usize::from(u16::from_le_bytes([*low, *high]));
+        let key = rest.get(..rest_len).ok_or(IndexError::Chunk)?;
+        let value_at = self.at + ROW_EXTRA + rest_len;
+        let end = value_at + value_len;
+        if shared > self.key.len() || end > self.chunk.len() {
+            return Err(IndexError::Chunk);
+        }
+        self.key.truncate(shared);
+        self.key.extend_from_slice(key);
+        self.at = end;
+        Ok(Some((value_at, value_len)))
+    }
+}
+
+/// Rows in ascending order, from a key on, to the end of its kind.
+pub fn ascend(db: &Db, from: Vec<u8>) -> Ascend {
+    Ascend {
+        db: db.clone(),
+        from,
+        skip: false,
+        chunk: None,
+        rows: Vec::new().into_iter(),
+        ended: false,
+    }
+}
+
+/// See [`ascend`].
+pub struct Ascend {
+    db: Db,
+    /// The last row that was given, or where to begin.
+    from: Vec<u8>,
+    /// Whether `from` was given.
+    skip: bool,
+    /// The key of the chunk that was read last.
+    chunk: Option<IVec>,
+    rows: std::vec::IntoIter<Row>,
+    ended: bool,
+}
+
+impl Ascend {
+    fn load(&mut self) -> Result<bool, IndexError> {
+        let found = match &self.chunk {
+            Some(last) => next_chunk(&self.db, last)?,
+            None => match chunk_of(&self.db, &self.from)? {
+                Some(found) => Some(found),
+                None => next_chunk(&self.db, &self.from)?,
+            },
+        };
+        let Some((key, chunk)) = found else {
+            return Ok(false);
+        };
+        let mut rows = unpack(&chunk)?;
+        let passed = |row: &Row| row.0 < self.from || self.skip && row.0 == self.from;
+        rows.drain(..rows.partition_point(passed));
+        self.rows = rows.into_iter();
+        self.chunk = Some(key);
+        Ok(true)
+    }
+}
+
+impl Iterator for Ascend {
+    type Item = Result<Row, IndexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            if let Some(row) = self.rows.next() {
+                self.from.clone_from(&row.0);
+                self.skip = true;
+                return Some(Ok(row));
+            }
+            match self.load() {
+                Ok(more) => self.ended = !more,
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Rows of one kind in descending order, below a key.
+pub fn descend(db: &Db, kind: u8, before: Vec<u8>) -> Descend {
+    Descend {
+        db: db.clone(),
+        kind,
+        before,
+        rows: Vec::new(),
+        ended: false,
+    }
+}
+
+/// See [`descend`].
+pub struct Descend {
+    db: Db,
+    kind: u8,
+    /// The last row that was given, or where to begin.
+    before: Vec<u8>,
+    rows: Vec<Row>,
+    ended: bool,
+}
+
+impl Descend {
+    fn load(&mut self) -> Result<bool, IndexError> {
+        let mut above = self.before.clone();
+        loop {
+            let found = self.db.get_lt(&above)?;
+            let Some((key, chunk)) = found.filter(|(key, _)| key.first() == Some(&self.kind))
+            else {
+                return Ok(false);
+            };
+            let mut rows = unpack(&chunk)?;
+            rows.truncate(rows.partition_point(|row| row.0 < self.before));
+            if !rows.is_empty() {
+                self.rows = rows;
+                return Ok(true);
+            }
+            above = key.to_vec();
+        }
+    }
+}
+
+impl Iterator for Descend {
+    type Item = Result<Row, IndexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            if let Some(row) = self.rows.pop() {
+                self.before.clone_from(&row.0);
+                return Some(Ok(row));
+            }
+            match self.load() {
+                Ok(more) => self.ended = !more,
+                Err(error) => {
+                    self.ended = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
