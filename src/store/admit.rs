@@ -171,7 +171,7 @@ impl Inner {
         };
         self.space.written(pending.promised, appended.bytes);
         let at = Place::from(appended.position);
-        pending.placed.place(at);
+        pending.placed.place(at, appended.sequence);
         let id: EventId = pending.placed.id;
         {
             let mut state = self.state();

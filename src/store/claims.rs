@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::index::Index;
 use super::index::rows::Place;
 use super::journal::JournalError;
 use super::local::Inner;
@@ -17,6 +18,7 @@ use super::{Claimed, Claims, Lease, Settled, StoreError};
 use crate::delivery::Delivery;
 use crate::event::Event;
 use crate::id::{DeliveryId, TargetName};
+use crate::order::OrderKey;
 
 /// Rows of the index that are taken into memory at a time.
 const REFILL: usize = 128;
@@ -99,6 +101,11 @@ impl Inner {
                 let mut state = self.state();
                 state.usable()?;
                 self.may_claim(&state)?;
+                if let Some((key, from)) = state.unplaced(target) {
+                    drop(state);
+                    self.place(gate.index()?, target, key, from)?;
+                    continue;
+                }
                 loop {
                     let lane = state.lane(target);
                     let first = lane.ready.first().copied();
@@ -132,6 +139,20 @@ impl Inner {
                 lane.next = rest;
             }
         }
+    }
+
+    /// Asks the index who is the head of a line.
+    fn place(
+        &self,
+        index: &Index,
+        target: &TargetName,
+        key: OrderKey,
+        from: u64,
+    ) -> Result<(), StoreError> {
+        let holds_up = |id| self.state().holds_up(id);
+        let found = index.in_line(target, key.as_bytes(), from, holds_up)?;
+        self.state().placed(target, key, from, found);
+        Ok(())
     }
 
     fn may_claim(&self, state: &Overlay) -> Result<(), StoreError> {

@@ -434,7 +434,7 @@ fn append(inner: &Arc<Inner>, content: Content, ended: &mpsc::Sender<Result<(), 
     inner.append(content, true, move |result| {
         let result = result.map(|appended| {
             let at = Place::from(appended.position);
-            what.place(at);
+            what.place(at, appended.sequence);
             done.space.written(0, appended.bytes);
             done.state().queue(Change {
                 at,

@@ -107,7 +107,7 @@ fn next(inner: &Inner) -> Vec<Change> {
 
 /// Takes changes into the index and lets their entries go.
 fn fold(inner: &Inner, changes: &[Change]) -> Result<(), IndexError> {
-    {
+    let promoted = {
         let gate = inner.gate();
         let Ok(index) = gate.index() else {
             return Ok(());
@@ -117,12 +117,12 @@ fn fold(inner: &Inner, changes: &[Change]) -> Result<(), IndexError> {
                 stage.apply(change)?;
             }
             Ok(())
-        })?;
-    }
+        })?
+    };
     {
         // nobody compares index and overlay now
         let _alone = inner.write_gate();
-        inner.state().folded(changes);
+        inner.state().folded(changes, &promoted);
     }
     inner.work.notify_all();
     inner.folded.notify_waiters();

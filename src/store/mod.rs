@@ -15,6 +15,7 @@ mod fold;
 mod held;
 mod index;
 pub mod journal;
+mod line;
 pub mod local;
 pub mod lock;
 mod moves;

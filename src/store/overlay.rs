@@ -6,6 +6,7 @@
 //!   reads the index with the gate held and then asks here is never wrong.
 //! * Every pending delivery of a target is in `Lane::ready`, or claimed or being changed (and in `entries`), or stands in
 //!   the index at or after `Lane::next`. So nothing is forgotten, and the oldest is found without a scan.
+//!   (Of deliveries in a line, this holds for the head, or the line is in `Lane::unplaced`.)
 //! * A delivery is in `Lane::ready` if and only if it may be claimed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -18,10 +19,13 @@ use super::StoreError;
 use super::index::DueKey;
 use super::index::change::{Change, Placed, What};
 use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place, TargetRow};
-use super::record::{HELD, Moved, StoredAudit, StoredState};
+use super::index::stage::Promoted;
+use super::line::{Head, Line};
+use super::record::{HELD, Moved, StoredAudit, StoredOrder, StoredState};
 use crate::delivery::Attempt;
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, TargetName};
+use crate::order::OrderKey;
 
 /// A parsed body takes a multiple of its bytes; so many times they count as memory.
 const PARSED_FACTOR: usize = 4;
@@ -91,6 +95,16 @@ impl Entry {
         }
     }
 
+    /// When it is due, if nothing but its line keeps it from being claimed then.
+    fn due_if_free(&self) -> Option<i64> {
+        match self.row.state {
+            StoredState::Pending(due) if self.lease.is_none() && !self.changing => {
+                Some(self.held_until.map_or(due, |held| held.max(due)))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether the index and the journal say all there is to say.
     fn is_settled(&self) -> bool {
         self.unfolded == 0
@@ -117,6 +131,10 @@ pub struct Lane {
     pub ready: BTreeSet<DueKey>,
     /// From here on the index may hold deliveries that are not in memory; `None`: it holds none.
     pub next: Option<DueKey>,
+    /// Lines of deliveries that go one after another, as far as any of one is in memory.
+    pub lines: HashMap<OrderKey, Line>,
+    /// Those of them whose head only the index knows.
+    pub unplaced: BTreeSet<OrderKey>,
     /// Told when a claim may give more.
     pub notify: Arc<Notify>,
     /// Its counts.
@@ -128,9 +146,17 @@ impl Default for Lane {
         Self {
             ready: BTreeSet::new(),
             next: Some(from_start()),
+            lines: HashMap::new(),
+            unplaced: BTreeSet::new(),
             notify: Arc::new(Notify::new()),
             counts: TargetRow::default(),
         }
+    }
+}
+
+impl Lane {
+    fn line(&mut self, key: [u8; 16]) -> &mut Line {
+        self.lines.entry(OrderKey::from_bytes(key)).or_default()
     }
 }
 
@@ -259,16 +285,79 @@ impl Overlay {
         }
     }
 
-    /// Puts a delivery in or out of [`Lane::ready`], as it may be claimed or not.
+    /// Puts a delivery in or out of [`Lane::ready`], as it may be claimed or not, and who waits for it.
     pub fn arrange(&mut self, id: DeliveryId) {
-        let Some(entry) = self.entries.get_mut(&id) else {
+        let Some(entry) = self.entries.get(&id) else {
             return;
         };
-        let due = match entry.row.state {
-            StoredState::Pending(due) if entry.lease.is_none() && !entry.changing => {
-                Some(entry.held_until.map_or(due, |held| held.max(due)))
+        match entry.row.order {
+            None => {
+                let due = entry.due_if_free();
+                self.set_ready(id, due);
             }
-            _ => None,
+            Some(order) => self.arrange_in_line(id, order),
+        }
+    }
+
+    fn arrange_in_line(&mut self, id: DeliveryId, order: StoredOrder) {
+        let Some(entry) = self.entries.get(&id) else {
+            return;
+        };
+        let holds_up = entry.row.state.holds_up(order);
+        let claimed = entry.lease.is_some();
+        let target = entry.row.target.clone();
+        let line = self.lane(&target).line(order.key);
+        let before = line.may_go();
+        line.note(order.rank, id, holds_up, claimed);
+        self.place_line(&target, order.key, before);
+        if before != Some(id) {
+            self.set_ready_in_line(id);
+        }
+    }
+
+    /// Lets the head of a line go where it was another one before, and tells who claims of it.
+    fn place_line(&mut self, target: &TargetName, key: [u8; 16], before: Option<DeliveryId>) {
+        let lane = self.lane(target);
+        let line = lane.line(key);
+        let (head, now) = (line.head(), line.may_go());
+        let key = OrderKey::from_bytes(key);
+        match head {
+            Head::Ask(_) => {
+                lane.unplaced.insert(key);
+            }
+            Head::Known(_) | Head::Nobody => {
+                lane.unplaced.remove(&key);
+            }
+        }
+        if head == Head::Nobody && line_is_empty(lane, &key) {
+            lane.lines.remove(&key);
+        }
+        for id in [before, now].into_iter().flatten() {
+            self.set_ready_in_line(id);
+        }
+        if matches!(head, Head::Ask(_)) || now.is_some() && now != before {
+            self.notify(target);
+        }
+    }
+
+    fn set_ready_in_line(&mut self, id: DeliveryId) {
+        let Some(entry) = self.entries.get(&id) else {
+            return;
+        };
+        let Some(order) = entry.row.order else {
+            return;
+        };
+        let due = entry.due_if_free();
+        let target = entry.row.target.clone();
+        let lane = self.lane(&target);
+        let line = lane.lines.get(&OrderKey::from_bytes(order.key));
+        let goes = line.and_then(Line::may_go) == Some(id);
+        self.set_ready(id, due.filter(|_| goes));
+    }
+
+    fn set_ready(&mut self, id: DeliveryId, due: Option<i64>) {
+        let Some(entry) = self.entries.get_mut(&id) else {
+            return;
         };
         if entry.ready == due {
             return;
@@ -282,6 +371,46 @@ impl Overlay {
         if let Some(due) = due {
             lane.ready.insert((due, id));
         }
+    }
+
+    /// A line whose head is to be asked for, and from which rank on.
+    pub fn unplaced(&mut self, target: &TargetName) -> Option<(OrderKey, u64)> {
+        let lane = self.lane(target);
+        while let Some(key) = lane.unplaced.first().copied() {
+            match lane.lines.get(&key).map(Line::head) {
+                Some(Head::Ask(from)) => return Some((key, from)),
+                _ => lane.unplaced.remove(&key),
+            };
+        }
+        None
+    }
+
+    /// Whether a delivery that the index has in a line still holds up others there.
+    pub fn holds_up(&self, id: DeliveryId) -> bool {
+        let entry = self.entries.get(&id);
+        entry.is_none_or(|entry| {
+            let order = entry.row.order;
+            order.is_some_and(|order| entry.row.state.holds_up(order))
+        })
+    }
+
+    /// The index was asked for the head of a line, from a rank on, and gave this one.
+    pub fn placed(
+        &mut self,
+        target: &TargetName,
+        key: OrderKey,
+        from: u64,
+        found: Option<(u64, DeliveryId, DeliveryRow)>,
+    ) {
+        let Some(line) = self.lane(target).lines.get_mut(&key) else {
+            return;
+        };
+        let before = line.may_go();
+        line.asked(from, found.as_ref().map(|(rank, ..)| *rank));
+        if let Some((_, id, row)) = found {
+            self.load(id, row);
+        }
+        self.place_line(target, *key.as_bytes(), before);
     }
 
     /// Changes a delivery's state, in memory and in the counts.
@@ -372,7 +501,7 @@ impl Overlay {
     }
 
     /// The index holds these changes now: entries that say nothing more go.
-    pub fn folded(&mut self, changes: &[Change]) {
+    pub fn folded(&mut self, changes: &[Change], promoted: &[Promoted]) {
         for change in changes {
             self.unfolded = self.unfolded.saturating_sub(1);
             self.folded = change.sequence;
@@ -408,6 +537,13 @@ impl Overlay {
                 What::Audited(row) => {
                     self.audits.remove(&row.audit.id());
                 }
+            }
+        }
+        for (target, due) in promoted {
+            if !self.entries.contains_key(&due.1) {
+                let lane = self.lane(target);
+                lane.next = Some(lane.next.map_or(*due, |next| next.min(*due)));
+                self.notify(target);
             }
         }
     }
@@ -456,8 +592,8 @@ impl Overlay {
         if !entry.is_settled() {
             return;
         }
-        // nobody claims what is held, so it takes no room in the window
-        if entry.row.due().is_some_and(|due| due < HELD) {
+        // nobody claims what is held or not its line's head, so it takes no room in the window
+        if entry.ready.is_some_and(|due| due < HELD) {
             let target = entry.row.target.clone();
             let window = self.bounds.window;
             let lane = self.lane(&target);
@@ -505,11 +641,33 @@ impl Overlay {
         if let Some(ready) = entry.ready {
             lane.ready.remove(&(ready, id));
         }
-        if let Some(due) = entry.row.due() {
+        // one that waits for another in memory comes into the due index after that
+        let waits = entry.row.order.is_some_and(|order| {
+            let line = lane.lines.get(&OrderKey::from_bytes(order.key));
+            line.is_some_and(|line| matches!(line.head(), Head::Known(head) if head != id))
+        });
+        if let Some(due) = entry.row.due().filter(|_| !waits) {
             let key = (due, id);
             lane.next = Some(lane.next.map_or(key, |next| next.min(key)));
         }
+        if let Some(order) = entry.row.order {
+            let key = OrderKey::from_bytes(order.key);
+            if let Some(line) = lane.lines.get_mut(&key) {
+                line.forget(order.rank);
+            }
+            if line_is_empty(lane, &key) {
+                lane.lines.remove(&key);
+                lane.unplaced.remove(&key);
+            } else if matches!(lane.lines.get(&key).map(Line::head), Some(Head::Ask(_))) {
+                lane.unplaced.insert(key);
+            }
+        }
     }
+}
+
+/// Whether nothing of a line is in memory.
+fn line_is_empty(lane: &Lane, key: &OrderKey) -> bool {
+    lane.lines.get(key).is_none_or(Line::is_empty)
 }
 
 fn weight(event: &Event) -> usize {

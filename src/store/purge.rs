@@ -249,7 +249,7 @@ impl Inner {
         };
         self.space.written(0, appended.bytes);
         let at = Place::from(appended.position);
-        placed.place(at);
+        placed.place(at, appended.sequence);
         state.purged(placed);
         state.queue(Change {
             at,

@@ -1,4 +1,5 @@
-//! What the records of the journal say: the payload of each kind, version 1.
+//! What the records of the journal say: the payload of each kind, version 2. Version 1 is the same without the orders, which
+//! stand behind the payload of records that hold deliveries, if any of these has one.
 //!
 //! Promise: bytes written by an earlier version stay readable (`tests/cases/store` holds some). Each
 //! record says what a delivery *became*, with a revision that only grows, so that applying a record
@@ -24,9 +25,10 @@ use super::journal::{Kind, Record};
 use crate::delivery::{Attempt, DeadReason, Delivery, Failure, Outcome, State};
 use crate::event::EventParts;
 use crate::id::{DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::order::{OnDead, Order, OrderKey};
 
 /// The version of the encoding that is written.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 
 /// The due time of what is held back ([`crate::delivery::HELD`]).
 pub const HELD: i64 = 253_402_207_200_000;
@@ -160,6 +162,20 @@ pub struct StoredDelivery {
     pub attempts: u32,
     /// When it was created or last revived.
     pub started_at: i64,
+    /// Its place among others to its target.
+    #[serde(skip)]
+    pub order: Option<StoredOrder>,
+}
+
+/// The place of a delivery among others to its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredOrder {
+    /// It waits for those before it with the same key.
+    pub key: [u8; 16],
+    /// Whether those behind it go on without it if it dies.
+    pub skip: bool,
+    /// Those of a lower rank come before it: the number of the record by which it was accepted. 0 in that record itself.
+    pub rank: u64,
 }
 
 /// A dedupe key.
@@ -263,14 +279,25 @@ impl Content {
     /// None is known: the encoding takes every value of these types.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
         let to = Vec::with_capacity(self.size_hint());
-        Ok(match self {
+        let payload = match self {
             Self::Accepted(it) => postcard::to_extend(it, to),
             Self::Attempted(it) => postcard::to_extend(it, to),
             Self::Revived(it) | Self::Discarded(it) => postcard::to_extend(it, to),
             Self::Carried(it) => postcard::to_extend(it, to),
             Self::Operator(it) => postcard::to_extend(it, to),
             Self::Purged(it) => postcard::to_extend(it, to),
-        }?)
+        }?;
+        let orders: Vec<_> = match self {
+            Self::Accepted(it) => it.deliveries.iter().map(|one| one.order).collect(),
+            Self::Carried(it) | Self::Purged(Purged { remains: it, .. }) => {
+                it.deliveries.iter().map(|one| one.delivery.order).collect()
+            }
+            _ => Vec::new(),
+        };
+        if orders.iter().all(Option::is_none) {
+            return Ok(payload);
+        }
+        Ok(postcard::to_extend(&orders, payload)?)
     }
 
     /// What a record of the journal says.
@@ -286,13 +313,25 @@ impl Content {
             return Err(RecordError::Newer(version));
         }
         Ok(match kind {
-            Kind::Accepted => Self::Accepted(postcard::from_bytes(payload)?),
+            Kind::Accepted => {
+                let (mut it, rest) = postcard::take_from_bytes::<Accepted>(payload)?;
+                put_in_order(it.deliveries.iter_mut(), version, rest)?;
+                Self::Accepted(it)
+            }
             Kind::Attempted => Self::Attempted(postcard::from_bytes(payload)?),
             Kind::Revived => Self::Revived(postcard::from_bytes(payload)?),
             Kind::Discarded => Self::Discarded(postcard::from_bytes(payload)?),
-            Kind::Carried => Self::Carried(postcard::from_bytes(payload)?),
+            Kind::Carried => {
+                let (mut it, rest) = postcard::take_from_bytes::<Carried>(payload)?;
+                put_in_order(it.all(), version, rest)?;
+                Self::Carried(it)
+            }
             Kind::Operator => Self::Operator(postcard::from_bytes(payload)?),
-            Kind::Purged => Self::Purged(postcard::from_bytes(payload)?),
+            Kind::Purged => {
+                let (mut it, rest) = postcard::take_from_bytes::<Purged>(payload)?;
+                put_in_order(it.remains.all(), version, rest)?;
+                Self::Purged(it)
+            }
         })
     }
 
@@ -307,6 +346,28 @@ impl Content {
         };
         bodies.saturating_add(REST)
     }
+}
+
+impl Carried {
+    fn all(&mut self) -> impl Iterator<Item = &mut StoredDelivery> {
+        self.deliveries.iter_mut().map(|one| &mut one.delivery)
+    }
+}
+
+/// Gives deliveries their places, which stand behind the payload; if none has one, nothing does.
+fn put_in_order<'a>(
+    deliveries: impl Iterator<Item = &'a mut StoredDelivery>,
+    version: u8,
+    rest: &[u8],
+) -> Result<(), RecordError> {
+    if version < 2 || rest.is_empty() {
+        return Ok(());
+    }
+    let orders: Vec<Option<StoredOrder>> = postcard::from_bytes(rest)?;
+    for (delivery, order) in deliveries.zip(orders) {
+        delivery.order = order;
+    }
+    Ok(())
 }
 
 /// Milliseconds since 1970, cut off downwards.
@@ -408,6 +469,16 @@ impl StoredState {
     pub fn is_open(self) -> bool {
         matches!(self, Self::Pending(_) | Self::Dead(..))
     }
+
+    /// Whether a delivery in this state holds up those behind it.
+    #[must_use]
+    pub fn holds_up(self, order: StoredOrder) -> bool {
+        match self {
+            Self::Pending(_) => true,
+            Self::Dead(..) => !order.skip,
+            Self::Delivered(_) | Self::Discarded(_) => false,
+        }
+    }
 }
 
 impl From<&Delivery> for StoredDelivery {
@@ -420,6 +491,11 @@ impl From<&Delivery> for StoredDelivery {
             state: (&delivery.state).into(),
             attempts: delivery.attempts,
             started_at: millis(delivery.started_at),
+            order: delivery.order.map(|order| StoredOrder {
+                key: *order.key.as_bytes(),
+                skip: order.on_dead == OnDead::Skip,
+                rank: 0,
+            }),
         }
     }
 }
@@ -436,7 +512,14 @@ impl StoredDelivery {
             state: self.state.into(),
             attempts: self.attempts,
             started_at: time(self.started_at),
-            order: None,
+            order: self.order.map(|order| Order {
+                key: OrderKey::from_bytes(order.key),
+                on_dead: if order.skip {
+                    OnDead::Skip
+                } else {
+                    OnDead::Hold
+                },
+            }),
         }
     }
 }

@@ -213,7 +213,7 @@ fn write(inner: &Inner, index: &Index, batch: &mut Vec<Change>) -> Result<(), St
         Ok(())
     });
     batch.clear();
-    written.map_err(|error| text(&error))
+    written.map(drop).map_err(|error| text(&error))
 }
 
 /// Takes over the counts, drops what stood in segments that are gone, and lets everybody in.

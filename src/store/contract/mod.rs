@@ -4,6 +4,7 @@
 
 mod cases;
 mod operators;
+mod orders;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -233,5 +234,13 @@ pub async fn contract(new: impl Fn() -> Box<dyn Bench>) {
         many_are_held_and_do_not_stand_in_the_way,
         a_purged_event_is_gone_but_for_its_tombstone,
         an_event_in_any_state_can_be_purged,
+    );
+    cases!(
+        new,
+        orders,
+        one_key_goes_one_after_another,
+        the_dead_hold_their_line_or_are_skipped,
+        however_many_stand_in_line_nobody_else_waits,
+        what_operators_take_out_of_a_line_lets_the_next_go,
     );
 }

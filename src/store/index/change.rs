@@ -107,11 +107,16 @@ impl Placed {
         Self::new(&carried.event, deliveries, carried.key, at)
     }
 
-    /// Sets the place of the record, once it is known.
-    pub fn place(&mut self, at: Place) {
+    /// Sets place and number of the record, once they are known.
+    pub fn place(&mut self, at: Place, sequence: u64) {
         self.event.at = at;
         for (_, row) in &mut self.deliveries {
             row.event_at = at;
+            if let Some(order) = &mut row.order
+                && order.rank == 0
+            {
+                order.rank = sequence;
+            }
             row.frozen = row.frozen.map(|_| at);
             row.log.iter_mut().for_each(|logged| *logged = at);
         }
@@ -122,16 +127,15 @@ impl Change {
     /// What this record changes.
     #[must_use]
     pub fn new(content: &Content, at: Position, sequence: u64) -> Self {
-        Self {
-            at: at.into(),
-            sequence,
-            what: What::new(content, at.into()),
-        }
+        let at = at.into();
+        let mut what = What::new(content, at);
+        what.place(at, sequence);
+        Self { at, sequence, what }
     }
 }
 
 impl What {
-    /// What a record at this place changes.
+    /// What a record changes; its place and number are set by [`Self::place`].
     #[must_use]
     pub fn new(content: &Content, at: Place) -> Self {
         match content {
@@ -172,11 +176,11 @@ impl What {
         }
     }
 
-    /// Sets the place of the record, once it is known.
-    pub fn place(&mut self, at: Place) {
+    /// Sets place and number of the record, once they are known.
+    pub fn place(&mut self, at: Place, sequence: u64) {
         match self {
             Self::Accepted { placed, .. } | Self::Carried(placed) | Self::Purged { placed, .. } => {
-                placed.place(at)
+                placed.place(at, sequence)
             }
             Self::Audited(row) => row.at = at,
             Self::Moved { .. } | Self::Scrubbed(_) => {}

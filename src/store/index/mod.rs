@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::id::{AuditId, DeliveryId, EventId, TargetName};
 use rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, MetaRow, SegmentRow, TargetRow};
-use stage::Stage;
+use stage::{Promoted, Stage};
 
 /// How often sled writes out what it holds in memory and makes room in its file, which it does at no other time.
 const FLUSH_EVERY_MS: u64 = 1000;
@@ -133,24 +133,25 @@ impl Index {
         self.db.size_on_disk().unwrap_or(0)
     }
 
-    /// Stages changes by `fill` and writes them as one batch. One at a time.
+    /// Stages changes by `fill` and writes them as one batch. One at a time. Gives which deliveries became the head of
+    /// their line.
     ///
     /// # Errors
     /// If a row cannot be read or sled says no; then nothing was written.
     pub fn write(
         &self,
         fill: impl FnOnce(&mut Stage<'_>) -> Result<(), IndexError>,
-    ) -> Result<(), IndexError> {
+    ) -> Result<Vec<Promoted>, IndexError> {
         let mut meta = self.writer();
         let before = *meta;
-        let after = catch_unwind(AssertUnwindSafe(|| {
+        let (after, promoted) = catch_unwind(AssertUnwindSafe(|| {
             let mut stage = Stage::new(self, before);
             fill(&mut stage)?;
             stage.commit()
         }))
         .unwrap_or_else(|panic| Err(IndexError::Panicked(panic_text(&*panic))))?;
         *meta = after;
-        Ok(())
+        Ok(promoted)
     }
 
     /// Writes out what sled holds in memory; whether that went well. Outlives a kill, not a power cut.
@@ -335,6 +336,33 @@ impl Index {
             }
         }
         Ok((found, None))
+    }
+
+    /// The first of the deliveries to a target that hold up others with this order key, from a rank on, for which `wanted`
+    /// holds: its rank, and the delivery.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn in_line(
+        &self,
+        target: &TargetName,
+        order: &[u8; 16],
+        from: u64,
+        wanted: impl Fn(DeliveryId) -> bool,
+    ) -> Result<Option<(u64, DeliveryId, DeliveryRow)>, IndexError> {
+        let prefix = rows::line_prefix(target, order);
+        let mut start = prefix.clone();
+        start.extend_from_slice(&from.to_be_bytes());
+        for row in self.between(start, prefix) {
+            let (key, _) = row?;
+            if let Some((rank, id)) = rows::line_parts(&key)
+                && wanted(id)
+                && let Some(row) = self.delivery(id)?
+            {
+                return Ok(Some((rank, id, row)));
+            }
+        }
+        Ok(None)
     }
 
     /// The pending deliveries of a target by age, oldest first.

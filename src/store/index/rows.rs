@@ -6,7 +6,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::super::journal::Position;
-use super::super::record::{self, StoredAudit, StoredDelivery, StoredEvent, StoredState};
+use super::super::record::{
+    self, StoredAudit, StoredDelivery, StoredEvent, StoredOrder, StoredState,
+};
 use crate::delivery::Delivery;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
 
@@ -51,6 +53,8 @@ pub const DUE: u8 = b'q';
 pub const UNSCRUBBED: u8 = b'p';
 /// Segment, event id: events whose record stands in the segment.
 pub const PLACED: u8 = b's';
+/// Target, order key, rank, delivery id: deliveries that hold up those behind them, in their order.
+pub const LINE: u8 = b'w';
 /// Target, reason, delivery id: dead deliveries.
 pub const DEAD: u8 = b'x';
 /// Expiry, dedupe key: keys by expiry.
@@ -106,6 +110,8 @@ pub struct DeliveryRow {
     pub frozen: Option<Place>,
     /// The records of its last attempts, oldest first; a carried record stands for all before it.
     pub log: Vec<Place>,
+    /// Its place among others to its target.
+    pub order: Option<StoredOrder>,
     /// Whether its event's data was purged; then it stays as it is.
     pub purged: bool,
 }
@@ -125,6 +131,7 @@ impl DeliveryRow {
             started_at: delivery.started_at,
             frozen: None,
             log: Vec::new(),
+            order: delivery.order,
             purged: false,
         }
     }
@@ -162,6 +169,7 @@ impl DeliveryRow {
             state: self.state,
             attempts: self.attempts,
             started_at: self.started_at,
+            order: self.order,
         }
     }
 }
@@ -432,6 +440,28 @@ pub fn timed_key(kind: u8, target: &TargetName, time: i64, id: DeliveryId) -> Ve
     key(kind, &[target, &[0], &sortable(time), id.as_bytes()])
 }
 
+/// What the keys of the deliveries with one order key begin with.
+#[must_use]
+pub fn line_prefix(target: &TargetName, order: &[u8; 16]) -> Vec<u8> {
+    key(LINE, &[target.as_str().as_bytes(), &[0], order])
+}
+
+/// The key of a delivery in its line.
+#[must_use]
+pub fn line_key(target: &TargetName, order: StoredOrder, id: DeliveryId) -> Vec<u8> {
+    let rank = order.rank.to_be_bytes();
+    let target = target.as_str().as_bytes();
+    key(LINE, &[target, &[0], &order.key, &rank, id.as_bytes()])
+}
+
+/// Rank and delivery at the end of a key of [`LINE`].
+#[must_use]
+pub fn line_parts(key: &[u8]) -> Option<(u64, DeliveryId)> {
+    let (rest, id) = key.split_last_chunk::<16>()?;
+    let (_, rank) = rest.split_last_chunk::<8>()?;
+    Some((u64::from_be_bytes(*rank), DeliveryId::from_bytes(*id)))
+}
+
 /// Time and delivery at the end of a key of [`DUE`] or [`AGE`].
 #[must_use]
 pub fn timed_parts(key: &[u8]) -> Option<(i64, DeliveryId)> {
@@ -541,6 +571,11 @@ mod tests {
                 state: StoredState::Dead(i64::MAX, 7),
                 attempts: u32::MAX,
                 started_at: i64::MAX,
+                order: Some(StoredOrder {
+                    key: [255; 16],
+                    skip: true,
+                    rank: u64::MAX,
+                }),
             },
             EventId::from_bytes([255; 16]),
             at,

@@ -12,13 +12,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::super::record::StoredState;
 use super::change::{Change, Placed, What, moved_row};
 use super::packed::{self, Row};
 use super::rows::{
     self, AGE, AuditRow, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, SegmentRow,
     TargetRow,
 };
-use super::{Index, IndexError};
+use super::{DueKey, Index, IndexError};
 use crate::id::{AuditId, DeliveryId, EventId, TargetName};
 
 /// Changes that are not written yet, over the rows of an index.
@@ -27,7 +28,12 @@ pub struct Stage<'a> {
     meta: MetaRow,
     /// The chunks that were looked into, by their keys.
     chunks: BTreeMap<Vec<u8>, Chunk>,
+    /// Deliveries that became the head of their line.
+    promoted: Vec<Promoted>,
 }
+
+/// A delivery that came into the due index because it is the head of its line now: target, and key there.
+pub type Promoted = (TargetName, DueKey);
 
 impl<'a> Stage<'a> {
     pub(super) fn new(index: &'a Index, meta: MetaRow) -> Self {
@@ -35,6 +41,7 @@ impl<'a> Stage<'a> {
             index,
             meta,
             chunks: BTreeMap::new(),
+            promoted: Vec::new(),
         }
     }
 
@@ -219,6 +226,14 @@ impl<'a> Stage<'a> {
         old: Option<DeliveryRow>,
         new: Option<DeliveryRow>,
     ) -> Result<(), IndexError> {
+        let line = new.as_ref().or(old.as_ref()).and_then(Line::of);
+        let before = match &line {
+            Some(line) => self.head(line)?,
+            None => None,
+        };
+        if let Some(head) = before {
+            self.set_due(head, false)?;
+        }
         if let Some(row) = &old {
             for key in derived(row, id) {
                 self.remove(key)?;
@@ -231,10 +246,53 @@ impl<'a> Stage<'a> {
                     self.put(key, &())?;
                 }
                 self.count(row, true)?;
-                self.put(rows::delivery_key(id), row)
+                self.put(rows::delivery_key(id), row)?;
             }
-            None => self.remove(rows::delivery_key(id)),
+            None => self.remove(rows::delivery_key(id))?,
         }
+        let after = match &line {
+            Some(line) => self.head(line)?,
+            None => return Ok(()),
+        };
+        if let Some(head) = after {
+            let due = self.set_due(head, true)?;
+            self.promoted.extend(due.filter(|_| after != before));
+        }
+        Ok(())
+    }
+
+    /// The first of a line, which alone may be due.
+    fn head(&mut self, line: &Line) -> Result<Option<DeliveryId>, IndexError> {
+        let mut from = line.prefix.clone();
+        loop {
+            let chunk = self.chunk(&from)?;
+            let at = chunk.find(&from).unwrap_or_else(|at| at);
+            if let Some((key, _)) = chunk.rows.get(at) {
+                let is_in_line = key.starts_with(&line.prefix);
+                return Ok(rows::last_delivery(key).filter(|_| is_in_line));
+            }
+            match &chunk.above {
+                Some(above) if above.starts_with(&line.prefix) => from = above.to_vec(),
+                _ => return Ok(None),
+            }
+        }
+    }
+
+    /// Puts the head of a line into the due index, or takes it out; gives its row there, if it has one.
+    fn set_due(&mut self, head: DeliveryId, due: bool) -> Result<Option<Promoted>, IndexError> {
+        let Some(row) = self.get::<DeliveryRow>(&rows::delivery_key(head))? else {
+            return Ok(None);
+        };
+        let StoredState::Pending(at) = row.state else {
+            return Ok(None);
+        };
+        let key = rows::timed_key(DUE, &row.target, at, head);
+        if due {
+            self.put(key, &())?;
+        } else {
+            self.remove(key)?;
+        }
+        Ok(Some((row.target, (at, head))))
     }
 
     fn count(&mut self, row: &DeliveryRow, add: bool) -> Result<(), IndexError> {
@@ -315,8 +373,8 @@ impl<'a> Stage<'a> {
         self.chunks.get_mut(&at).ok_or(IndexError::Chunk)
     }
 
-    /// Writes everything as one batch; gives the new meta row.
-    pub(super) fn commit(self) -> Result<MetaRow, IndexError> {
+    /// Writes everything as one batch; gives the new meta row, and who became the head of a line.
+    pub(super) fn commit(self) -> Result<(MetaRow, Vec<Promoted>), IndexError> {
         let mut batch = sled::Batch::default();
         let mut meta = self.meta;
         for (key, chunk) in self.chunks {
@@ -324,7 +382,7 @@ impl<'a> Stage<'a> {
         }
         batch.insert(META, postcard::to_stdvec(&meta)?);
         self.index.db.apply_batch(batch)?;
-        Ok(meta)
+        Ok((meta, self.promoted))
     }
 }
 
@@ -461,17 +519,37 @@ pub fn target_key(target: &TargetName) -> Vec<u8> {
     rows::key(rows::TARGET, &[target.as_str().as_bytes()])
 }
 
-/// The rows that a delivery has in other orders.
-fn derived(row: &DeliveryRow, id: DeliveryId) -> Vec<Vec<u8>> {
-    use super::super::record::StoredState;
-    match row.state {
-        StoredState::Pending(due) => vec![
-            rows::timed_key(DUE, &row.target, due, id),
-            rows::timed_key(AGE, &row.target, row.started_at, id),
-        ],
-        StoredState::Dead(_, code) => vec![rows::dead_key(&row.target, code, id)],
-        StoredState::Delivered(_) | StoredState::Discarded(_) => Vec::new(),
+/// Deliveries to a target that go one after another.
+struct Line {
+    prefix: Vec<u8>,
+}
+
+impl Line {
+    fn of(row: &DeliveryRow) -> Option<Self> {
+        let order = row.order?;
+        Some(Self {
+            prefix: rows::line_prefix(&row.target, &order.key),
+        })
     }
+}
+
+/// The rows that a delivery has in other orders. Of those in a line, only the head is in the due index.
+fn derived(row: &DeliveryRow, id: DeliveryId) -> Vec<Vec<u8>> {
+    let mut keys = Vec::with_capacity(2);
+    match row.state {
+        StoredState::Pending(due) => {
+            keys.push(rows::timed_key(AGE, &row.target, row.started_at, id));
+            if row.order.is_none() {
+                keys.push(rows::timed_key(DUE, &row.target, due, id));
+            }
+        }
+        StoredState::Dead(_, code) => keys.push(rows::dead_key(&row.target, code, id)),
+        StoredState::Delivered(_) | StoredState::Discarded(_) => {}
+    }
+    if let Some(order) = row.order.filter(|order| row.state.holds_up(*order)) {
+        keys.push(rows::line_key(&row.target, order, id));
+    }
+    keys
 }
 
 /// Counts a row in or out. The fingerprint does not depend on the order.

@@ -13,6 +13,7 @@ fn stored(state: StoredState) -> StoredDelivery {
         state,
         attempts: 2,
         started_at: 1_700_000_000_123,
+        order: None,
     }
 }
 
@@ -144,42 +145,73 @@ fn samples() -> Vec<(&'static str, Content)> {
     ]
 }
 
-fn fixture(name: &str) -> PathBuf {
+/// What version 2 says besides; these bytes are committed, too.
+fn ordered_samples() -> Vec<(&'static str, Content)> {
+    let order = |skip, rank| {
+        Some(StoredOrder {
+            key: [4; 16],
+            skip,
+            rank,
+        })
+    };
+    samples()
+        .into_iter()
+        .filter_map(|(name, mut content)| {
+            match &mut content {
+                Content::Accepted(it) => it.deliveries[1].order = order(true, 0),
+                Content::Carried(it) | Content::Purged(Purged { remains: it, .. }) => {
+                    it.deliveries[0].delivery.order = order(false, 300);
+                }
+                _ => return None,
+            }
+            Some((name, content))
+        })
+        .collect()
+}
+
+fn fixture(version: u8, name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/cases/store")
-        .join(format!("v1-{name}.bin"))
+        .join(format!("v{version}-{name}.bin"))
+}
+
+#[test]
+fn stored_bytes_of_every_version_are_still_read_and_written() {
+    hold_to_fixtures(1, samples());
+    hold_to_fixtures(2, ordered_samples());
 }
 
 /// With `BLESS_STORE_FIXTURES` set, missing files are written; existing ones never change.
-#[test]
-fn stored_bytes_of_version_1_are_still_read_and_written() {
-    for (name, content) in samples() {
-        let path = fixture(name);
+fn hold_to_fixtures(version: u8, samples: Vec<(&'static str, Content)>) {
+    for (name, content) in samples {
+        let path = fixture(version, name);
         let encoded = content.encode().unwrap();
         if std::env::var_os("BLESS_STORE_FIXTURES").is_some() && !path.exists() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, &encoded).unwrap();
         }
         let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let read = Content::decode_payload(content.kind(), 1, &bytes).unwrap();
+        let read = Content::decode_payload(content.kind(), version, &bytes).unwrap();
         assert_eq!(read, content, "{name}");
         assert_eq!(encoded, bytes, "{name}");
+        let read = Content::decode_payload(content.kind(), VERSION, &bytes).unwrap();
+        assert_eq!(read, content, "{name}");
     }
 }
 
 #[test]
 fn damaged_and_newer_payloads_are_refused() {
-    for (name, content) in samples() {
+    for (name, content) in samples().into_iter().chain(ordered_samples()) {
         let bytes = content.encode().unwrap();
         let short = bytes.get(..bytes.len() - 1).unwrap();
         assert!(
-            Content::decode_payload(content.kind(), 1, short).is_err(),
+            Content::decode_payload(content.kind(), VERSION, short).is_err(),
             "{name}"
         );
         assert!(
             matches!(
-                Content::decode_payload(content.kind(), 2, &bytes),
-                Err(RecordError::Newer(2))
+                Content::decode_payload(content.kind(), VERSION + 1, &bytes),
+                Err(RecordError::Newer(3))
             ),
             "{name}"
         );
