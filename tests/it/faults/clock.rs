@@ -93,7 +93,7 @@ impl Stage {
 
     /// Waits until this many attempts are recorded.
     async fn attempts(&self, event: &str, count: u64) {
-        wait_until("an attempt is recorded", async || {
+        wait_within(PATIENCE, "an attempt is recorded", async || {
             self.delivery(event).await["attempts_made"].as_u64() >= Some(count)
         })
         .await;

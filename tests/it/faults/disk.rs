@@ -5,15 +5,15 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{
     PATIENCE, ask, assert_no_panic, is_accepted, nothing_is_pending, rest, send, site, skipped,
 };
 use crate::care;
 use crate::numbered::numbers;
-use crate::process::Site;
-use crate::support::{Peer, wait_until, wait_within};
+use crate::process::{Process, Site};
+use crate::support::{Peer, wait_until};
 
 /// A small file system in memory; it is gone when this is dropped.
 struct Small(PathBuf);
@@ -95,6 +95,53 @@ async fn a_disk_without_any_room_heals_without_a_restart() {
     without_any_room(false).await;
 }
 
+/// A daemon that may be started again when its index has failed, if that is allowed.
+struct Run {
+    site: Site,
+    daemon: Option<Process>,
+    restart: bool,
+    /// Failures of the index that a start has seen to.
+    failures: usize,
+    next: u64,
+    accepted: Accepted,
+}
+
+impl Run {
+    /// Sends an event; whether it was taken.
+    async fn send_one(&mut self) -> bool {
+        self.next += 1;
+        try_one(&self.site, self.next, &mut self.accepted).await
+    }
+
+    /// Sends events until one is taken.
+    async fn until_taken(&mut self) {
+        let start = Instant::now();
+        while !self.send_one().await {
+            let waited = start.elapsed();
+            assert!(waited < PATIENCE, "nothing is taken:\n{}", self.site.log());
+            self.heal().await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Starts it again if its index has failed.
+    async fn heal(&mut self) {
+        let failures = self.site.log().matches("the index failed;").count();
+        if self.restart && failures > self.failures {
+            self.failures = failures;
+            let daemon = self.daemon.take().unwrap();
+            assert_eq!(daemon.terminate().code(), Some(0), "{}", self.site.log());
+            self.daemon = Some(self.site.start().await);
+        }
+    }
+
+    /// Whether the operator's door says that no delivery is pending.
+    async fn is_done(&self) -> bool {
+        let page = ask(&self.site, "/api/v1/deliveries?state=pending").await;
+        page.status == 200 && page.json()["items"].as_array().unwrap().is_empty()
+    }
+}
+
 /// `restart` allows that a daemon whose index has failed is started again.
 async fn without_any_room(restart: bool) {
     let folder = tempfile::tempdir().unwrap();
@@ -107,63 +154,53 @@ async fn without_any_room(restart: bool) {
     let store = "store: {path: ./data, min_free: 0}\n";
     let targets = [("up", up.url()), ("down", down.url())];
     let site = site(folder.path(), &rest(store, &targets));
-    let mut daemon = site.start().await;
-    let mut accepted = Accepted::new();
-    let mut next = 1;
+    let mut run = Run {
+        daemon: Some(site.start().await),
+        site,
+        restart,
+        failures: 0,
+        next: 0,
+        accepted: Accepted::new(),
+    };
     for round in 0..3 {
         for _ in 0..20 {
-            assert!(try_one(&site, next, &mut accepted).await, "{round}");
-            next += 1;
+            run.until_taken().await;
         }
-        let failures = index_failures(&site);
         // The outcomes of the target that is down go on being written, so that the journal meets the end of the disk.
         small.fill(0);
-        wait_until("events are refused", async || {
-            next += 1;
-            !try_one(&site, next, &mut accepted).await
-        })
-        .await;
+        let start = Instant::now();
+        while run.send_one().await {
+            assert!(start.elapsed() < PATIENCE, "{}", run.site.log());
+        }
         if round == 0 {
             // A while of it: what is left to be written meets the end of the disk as well.
             tokio::time::sleep(Duration::from_secs(2)).await;
-            let log = site.log();
+            let log = run.site.log();
             assert!(log.contains("No space left on device"), "{log}");
         }
         for _ in 0..5 {
-            next += 1;
-            try_one(&site, next, &mut accepted).await;
+            run.send_one().await;
         }
-        assert_eq!(ask(&site, "/livez").await.status, 200);
+        assert_eq!(ask(&run.site, "/livez").await.status, 200);
         small.make_room();
-        if restart && index_failures(&site) > failures {
-            assert_eq!(daemon.terminate().code(), Some(0), "{}", site.log());
-            daemon = site.start().await;
-        }
-        wait_within(PATIENCE, "it takes events again", async || {
-            next += 1;
-            try_one(&site, next, &mut accepted).await
-        })
-        .await;
+        run.until_taken().await;
     }
-    let all: BTreeSet<u64> = accepted.keys().copied().collect();
-    wait_within(PATIENCE, "all is at the target that is up", async || {
-        numbers(&up).is_superset(&all)
-    })
-    .await;
     down.set_down(false);
-    nothing_is_pending(&site).await;
+    let all: BTreeSet<u64> = run.accepted.keys().copied().collect();
+    let start = Instant::now();
+    while !run.is_done().await {
+        assert!(start.elapsed() < PATIENCE, "{}", run.site.log());
+        run.heal().await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(numbers(&up).is_superset(&all));
     assert!(numbers(&down).is_superset(&all));
-    assert_no_panic(&site);
-    still_there(&site, daemon, &accepted).await;
-}
-
-/// How often the log says that the index has failed.
-fn index_failures(site: &Site) -> usize {
-    site.log().matches("the index failed").count()
+    assert_no_panic(&run.site);
+    still_there(&run.site, run.daemon.unwrap(), &run.accepted).await;
 }
 
 /// It ends well, and after a start all is there that was acknowledged.
-async fn still_there(site: &Site, daemon: crate::process::Process, accepted: &Accepted) {
+async fn still_there(site: &Site, daemon: Process, accepted: &Accepted) {
     assert_eq!(daemon.terminate().code(), Some(0), "{}", site.log());
     let daemon = site.start().await;
     for (n, event) in accepted {
