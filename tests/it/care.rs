@@ -50,7 +50,7 @@ async fn send_body(port: u16, n: u64, body: String) -> Option<String> {
 }
 
 /// Runs `ingate store ..` on this thread's behalf without holding up the test's own servers.
-async fn store(args: &[&str]) -> std::process::Output {
+pub async fn store(args: &[&str]) -> std::process::Output {
     let args: Vec<String> = std::iter::once("store")
         .chain(args.iter().copied())
         .map(str::to_owned)
@@ -62,7 +62,7 @@ async fn store(args: &[&str]) -> std::process::Output {
     tokio::task::spawn_blocking(run).await.unwrap()
 }
 
-async fn json(args: &[&str], exit: i32) -> Value {
+pub async fn json(args: &[&str], exit: i32) -> Value {
     let output = store(args).await;
     assert_eq!(
         output.status.code(),

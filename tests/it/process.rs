@@ -10,8 +10,15 @@ use rustix::process::{Pid, Signal, kill_process};
 /// How long a daemon may take to become ready or to end before a test gives up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where the binary is.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_ingate");
+
 pub fn binary() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ingate"));
+    plain(Command::new(BINARY))
+}
+
+/// A command whose environment says nothing to a daemon.
+fn plain(mut command: Command) -> Command {
     for variable in ["INGATE_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
         command.env_remove(variable);
     }
@@ -52,10 +59,14 @@ impl Site {
         site
     }
 
-    /// Writes the configuration anew.
+    /// Writes the configuration anew. A `rest` that says where the store is keeps its word.
     pub fn write(&self, rest: &str) {
+        let store = match rest.contains("store:") {
+            true => "",
+            false => "store: {path: ./data}\n",
+        };
         let text = format!(
-            "listen: 127.0.0.1:{}\nadmin: {{listen: \"127.0.0.1:{}\"}}\nstore: {{path: ./data}}\n{rest}",
+            "listen: 127.0.0.1:{}\nadmin: {{listen: \"127.0.0.1:{}\"}}\n{store}{rest}",
             self.public, self.admin
         );
         std::fs::write(self.folder.join("config.yaml"), text).unwrap();
@@ -71,12 +82,17 @@ impl Site {
 
     /// Starts the daemon without waiting for it; its words go to `daemon.log` in the folder.
     pub fn spawn(&self, environment: &[(&str, &str)]) -> Process {
+        self.spawn_by(Command::new(BINARY), environment)
+    }
+
+    /// The same by another command, which must become the binary with the arguments that it is given.
+    fn spawn_by(&self, command: Command, environment: &[(&str, &str)]) -> Process {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder.join("daemon.log"))
             .unwrap();
-        let child = binary()
+        let child = plain(command)
             .args(["run", "-c"])
             .arg(self.config())
             .envs(environment.iter().copied())
@@ -95,7 +111,12 @@ impl Site {
 
     /// The same with variables of the environment.
     pub async fn start_with(&self, environment: &[(&str, &str)]) -> Process {
-        let mut process = self.spawn(environment);
+        self.start_by(Command::new(BINARY), environment).await
+    }
+
+    /// The same by another command, which must become the binary with the arguments that it is given.
+    pub async fn start_by(&self, command: Command, environment: &[(&str, &str)]) -> Process {
+        let mut process = self.spawn_by(command, environment);
         let start = Instant::now();
         while !self.ready().await {
             if let Some(status) = process.child.try_wait().unwrap() {

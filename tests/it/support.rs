@@ -5,9 +5,9 @@
 #![allow(dead_code)]
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -39,11 +39,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOGGED: &str = "trace,sled=info";
 
 /// Waits until the condition holds; `what` names it if it never does.
-pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub async fn wait_until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    wait_within(PATIENCE, what, holds).await;
+}
+
+/// The same with a patience of its own.
+pub async fn wait_within(patience: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
     while !holds().await {
         assert!(
-            start.elapsed() < PATIENCE,
+            start.elapsed() < patience,
             "waited in vain until {what}; the log:\n{}",
             log()
         );
@@ -462,6 +467,8 @@ pub struct Received {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub at: Timestamp,
+    /// What it was answered with; `None` if it never is.
+    pub answered: Option<u16>,
 }
 
 impl Received {
@@ -490,6 +497,7 @@ pub struct Peer {
 struct PeerShared {
     script: Mutex<VecDeque<Turn>>,
     received: Mutex<Vec<Received>>,
+    down: AtomicBool,
 }
 
 impl Peer {
@@ -527,7 +535,7 @@ impl Peer {
         let addr = listener.local_addr().unwrap();
         let shared = Arc::new(PeerShared {
             script: Mutex::new(script.into_iter().collect()),
-            received: Mutex::default(),
+            ..PeerShared::default()
         });
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(serve_peer(listener, tls, Arc::clone(&shared), stopped));
@@ -561,6 +569,16 @@ impl Peer {
         self.received()
     }
 
+    /// Answers the next requests as `script` says, whatever was said before.
+    pub fn tell(&self, script: impl IntoIterator<Item = Turn>) {
+        *self.shared.script.lock().unwrap() = script.into_iter().collect();
+    }
+
+    /// While it is down, it keeps its port but drops every connection, and takes no request.
+    pub fn set_down(&self, down: bool) {
+        self.shared.down.store(down, Ordering::SeqCst);
+    }
+
     /// Closes the port and all connections.
     pub async fn stop(self) {
         self.stop.send_replace(true);
@@ -580,6 +598,9 @@ async fn serve_peer(
             _ = stopped.wait_for(|stop| *stop) => return,
             next = listener.accept() => next.unwrap(),
         };
+        if shared.down.load(Ordering::SeqCst) {
+            continue;
+        }
         let (shared, tls) = (Arc::clone(&shared), tls.clone());
         connections.spawn(async move {
             let service = service_fn(|request| answer_as_told(request, Arc::clone(&shared)));
@@ -601,26 +622,35 @@ async fn serve_peer(
 async fn answer_as_told(
     request: Request<Incoming>,
     shared: Arc<PeerShared>,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+) -> std::io::Result<Response<Full<Bytes>>> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return Ok(Response::new(Full::default()));
     };
+    if shared.down.load(Ordering::SeqCst) {
+        return Err(std::io::ErrorKind::ConnectionAborted.into());
+    }
     let body = body.to_bytes();
     let lines = head.headers.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes());
         format!("{name}: {value}\n")
     });
     let echo: String = lines.collect();
+    let turn = shared.script.lock().unwrap().pop_front();
+    let turn = turn.unwrap_or(Turn::Status(200));
     shared.received.lock().unwrap().push(Received {
         method: head.method,
         path: head.uri.path().to_owned(),
         headers: head.headers,
         body: body.clone(),
         at: Timestamp::now(),
+        answered: match &turn {
+            Turn::Status(status) | Turn::With(status, _) => Some(*status),
+            Turn::Echo | Turn::Mirror => Some(500),
+            Turn::Hang => None,
+        },
     });
-    let turn = shared.script.lock().unwrap().pop_front();
-    let (status, headers) = match turn.unwrap_or(Turn::Status(200)) {
+    let (status, headers) = match turn {
         Turn::Status(status) => (status, Vec::new()),
         Turn::With(status, headers) => (status, headers),
         Turn::Echo => {

@@ -8,6 +8,7 @@ use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, date_time_ymd,
 };
 use serde_json::Value;
+use time::OffsetDateTime;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
@@ -47,11 +48,17 @@ impl Authority {
 
     /// A certificate for this name, and its key.
     fn issue(&self, name: &str, expired: bool) -> (Certificate, KeyPair) {
+        let until = expired.then(|| date_time_ymd(2020, 1, 1));
+        self.issue_until(name, until)
+    }
+
+    /// The same that expires at this time, or not for long.
+    pub fn issue_until(&self, name: &str, until: Option<OffsetDateTime>) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        if expired {
-            params.not_after = date_time_ymd(2020, 1, 1);
+        if let Some(until) = until {
+            params.not_after = until;
         }
         (params.signed_by(&key, &self.issuer).unwrap(), key)
     }
