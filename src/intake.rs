@@ -4,6 +4,8 @@
 //! deliveries before this says yes, or counted where a setting drops it. Never refused for its content:
 //! what is not JSON is stored as well. Not here: sockets, limits of the wire, HTTP status (see `ingest`).
 
+mod budget;
+
 use std::io::{self, Read};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,6 +25,8 @@ use crate::plan::{Dedupe, DedupeBy, Plan, Route, Source, Unmatched};
 use crate::signature::{self, Inbound, Reply, Verdict, Verified, VerifyError};
 use crate::store::{Admission, DedupeKey, Novelty, Store, StoreError};
 use crate::trace::{self, Parent};
+
+pub use budget::{Budget, Held, Spent};
 
 /// What turns requests into events.
 pub struct Intake {
@@ -46,6 +50,8 @@ pub struct Request {
     pub coding: Coding,
     /// The body as it came over the wire.
     pub wire: Bytes,
+    /// The memory that it has.
+    pub held: Held,
 }
 
 /// A content coding that can be undone.
@@ -103,6 +109,9 @@ pub enum Refusal {
     /// It is not proven to come from the holder of the secret.
     #[error("the request does not verify")]
     Unverified(#[source] VerifyError),
+    /// There is no memory for the decoded body now.
+    #[error(transparent)]
+    Overloaded(#[from] Spent),
     /// It is verified, but the store does not take it now.
     #[error("the event cannot be stored now")]
     Unavailable(#[source] StoreError),
@@ -177,10 +186,13 @@ impl Intake {
         &self,
         plan: &Plan,
         source: &Source,
-        request: Request,
+        mut request: Request,
     ) -> Result<Accepted, Refusal> {
         let now = self.clock.now();
         let body = decode(&request.wire, request.coding, plan.limits.body_bytes)?;
+        if request.coding != Coding::Identity {
+            request.held.grow(body.len(), plan.limits.in_flight_bytes)?;
+        }
         let inbound = Inbound {
             method: &request.method,
             url: source.url.as_deref(),

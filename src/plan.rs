@@ -149,6 +149,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Most open connections.
     pub connections: usize,
+    /// Most bytes of bodies that are in memory at a time, over all requests.
+    pub in_flight_bytes: usize,
     /// Failed verifications of one address in a minute whose answers are not slowed.
     pub failures: u32,
 }
@@ -412,6 +414,7 @@ impl Plan {
                 header_timeout: Duration::from_secs(10),
                 body_timeout: Duration::from_secs(10),
                 connections: 16,
+                in_flight_bytes: 32 << 20,
                 failures: 1_000_000,
             },
             sources: BTreeMap::new(),

@@ -50,6 +50,8 @@ const DEFAULT_HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 const DEFAULT_BODY_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_OUTPUT: u64 = 4 * MIB;
 const DEFAULT_CONNECTIONS: u32 = 4096;
+/// A parsed body takes some times its bytes, so this is some hundred MiB at the worst.
+const DEFAULT_IN_FLIGHT: u64 = 32 * MIB;
 const DEFAULT_HOPS: u32 = 8;
 /// A sender with a wrong secret makes a few; who tries more is guessing, or misconfigured and in no hurry.
 const DEFAULT_FAILURES: u32 = 10;
@@ -371,6 +373,12 @@ fn limits(cx: &mut Context<'_>, file: &LimitsFile) -> Limits {
             DEFAULT_BODY_TIMEOUT,
         ),
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
+        in_flight_bytes: as_usize(cx.size(
+            "limits.in_flight",
+            file.in_flight.as_ref(),
+            DEFAULT_IN_FLIGHT,
+            MIB..=u64::MAX,
+        )),
         failures,
     }
 }

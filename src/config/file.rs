@@ -152,6 +152,8 @@ pub struct LimitsFile {
     pub output: Option<SizeFile>,
     /// Most open connections at the public door; 4096 unless given.
     pub connections: Option<u32>,
+    /// Most bytes of bodies that are in memory at a time, over all requests; those beyond are answered 503. 32MiB unless given.
+    pub in_flight: Option<SizeFile>,
     /// How many verifications of one address (of one /64 in IPv6) may fail in a minute before their answers are slowed; 10 unless given.
     pub failures: Option<u32>,
     /// How many relays an event may have passed through; 8 unless given.

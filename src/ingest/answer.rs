@@ -36,6 +36,8 @@ pub(super) enum Denial {
     Unverified(&'static str),
     /// A handshake without the right token; the name of the reason stays inside.
     Handshake(&'static str),
+    /// The bodies of other requests take all the memory that there is for them.
+    Overloaded,
     /// The store does not take it now.
     Unavailable,
 }
@@ -52,6 +54,7 @@ impl Denial {
             Self::Coding => "unsupported_coding",
             Self::BadCoding => "bad_coding",
             Self::Unverified(reason) | Self::Handshake(reason) => reason,
+            Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
         }
     }
@@ -71,7 +74,7 @@ impl Denial {
             Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unverified(_) => StatusCode::UNAUTHORIZED,
             Self::Handshake(_) => StatusCode::FORBIDDEN,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -86,7 +89,7 @@ impl Denial {
             Self::BadCoding => r#"{"error":"body cannot be decoded"}"#,
             Self::Unverified(_) => r#"{"error":"unauthorized"}"#,
             Self::Handshake(_) => r#"{"error":"forbidden"}"#,
-            Self::Unavailable => r#"{"error":"unavailable, try again later"}"#,
+            Self::Overloaded | Self::Unavailable => r#"{"error":"unavailable, try again later"}"#,
         }
     }
 
@@ -98,7 +101,8 @@ impl Denial {
             | Self::Method(_)
             | Self::TooLarge
             | Self::Slow
-            | Self::Coding => true,
+            | Self::Coding
+            | Self::Overloaded => true,
             Self::BadCoding | Self::Unverified(_) | Self::Handshake(_) | Self::Unavailable => false,
         }
     }
@@ -111,6 +115,7 @@ impl From<Refusal> for Denial {
             Refusal::TooLarge => Self::TooLarge,
             Refusal::Unverified(error @ VerifyError::WrongToken) => Self::Handshake(error.name()),
             Refusal::Unverified(error) => Self::Unverified(error.name()),
+            Refusal::Overloaded(_) => Self::Overloaded,
             Refusal::Unavailable(_) => Self::Unavailable,
         }
     }
@@ -164,7 +169,7 @@ fn explain(denial: &Denial, headers: &mut HeaderMap) {
                 headers.insert(ALLOW, value);
             }
         }
-        Denial::Unavailable => {
+        Denial::Overloaded | Denial::Unavailable => {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
         _ => {}
@@ -204,6 +209,7 @@ mod tests {
             (Denial::Slow, 408, true),
             (Denial::TooLarge, 413, true),
             (Denial::Coding, 415, true),
+            (Denial::Overloaded, 503, true),
             (Denial::Unavailable, 503, false),
         ] {
             let name = format!("{denial:?}");

@@ -23,7 +23,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use self::answer::{Denial, answer};
 use self::slow::Slow;
-use crate::intake::{Accepted, Coding, Intake, Request};
+use crate::intake::{Accepted, Budget, Coding, Held, Intake, Request, Spent};
 use crate::listener::{self, Bounds, Call};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Limits, Plan, Source};
@@ -48,6 +48,7 @@ pub struct Ingest {
     intake: Intake,
     metrics: Arc<Metrics>,
     slow: Slow,
+    budget: Budget,
 }
 
 impl Ingest {
@@ -59,6 +60,7 @@ impl Ingest {
             intake,
             metrics,
             slow: Slow::new(),
+            budget: Budget::default(),
         }
     }
 
@@ -113,8 +115,9 @@ impl Ingest {
             return Err(Denial::TooLarge);
         }
         let coding = Coding::of(&head.headers).map_err(|_| Denial::Coding)?;
+        let mut held = self.budget.open();
         // The turn is held until the body is gone again.
-        let (wire, _turn) = read_body(body, limits, &call.bodies).await?;
+        let (wire, _turn) = read_body(body, limits, &call.bodies, &mut held).await?;
         let request = Request {
             client,
             query: head.uri.query().map(str::to_owned),
@@ -122,6 +125,7 @@ impl Ingest {
             headers: head.headers,
             coding,
             wire,
+            held,
         };
         Ok(self.intake.accept(plan, source, request).await?)
     }
@@ -187,6 +191,7 @@ async fn read_body<'a, B>(
     body: B,
     limits: &Limits,
     turns: &'a Semaphore,
+    held: &mut Held,
 ) -> Result<(Bytes, Option<SemaphorePermit<'a>>), Denial>
 where
     B: Body<Data = Bytes>,
@@ -199,6 +204,7 @@ where
         let mut turn = None;
         while let Some(frame) = body.frame().await {
             if let Some(data) = frame?.data_ref() {
+                held.grow(data.len(), limits.in_flight_bytes)?;
                 whole.extend_from_slice(data);
             }
             if whole.len() > SMALL_BODY_BYTES && turn.is_none() {
@@ -210,6 +216,7 @@ where
     match tokio::time::timeout(limits.body_timeout, whole).await {
         Ok(Ok(whole)) => Ok(whole),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Denial::TooLarge),
+        Ok(Err(error)) if error.is::<Spent>() => Err(Denial::Overloaded),
         Ok(Err(_)) => Err(Denial::Malformed),
         Err(_) => Err(Denial::Slow),
     }

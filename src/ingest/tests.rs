@@ -106,6 +106,7 @@ impl Store for Closed {
 
 fn limits() -> Limits {
     Limits {
+        in_flight_bytes: 32 << 20,
         body_bytes: 64,
         header_bytes: 8192,
         header_timeout: Duration::from_secs(10),
@@ -414,7 +415,7 @@ async fn bodies_are_read_within_the_limits() {
             stalls,
         };
         let turns = Semaphore::new(1);
-        let got = read_body(pieces, &limits, &turns).await;
+        let got = read_body(pieces, &limits, &turns, &mut Budget::default().open()).await;
         let got = got.map(|(whole, _)| whole);
         let got = match &got {
             Ok(body) => Ok(std::str::from_utf8(body).unwrap()),
@@ -467,7 +468,9 @@ async fn a_body_of_tiny_chunks_is_not_kept_in_pieces() {
     let mut limits = limits();
     limits.body_bytes = 1000;
     let turns = Semaphore::new(1);
-    let (body, turn) = read_body(&mut frames, &limits, &turns).await.unwrap();
+    let (body, turn) = read_body(&mut frames, &limits, &turns, &mut Budget::default().open())
+        .await
+        .unwrap();
     assert_eq!(body, "x".repeat(1000));
     assert!(turn.is_none(), "a small one waits for nobody");
     assert!(frames.most_alive <= 1, "{} frames", frames.most_alive);
@@ -481,15 +484,31 @@ async fn a_large_body_waits_for_its_turn_and_a_small_one_does_not() {
     let none = Semaphore::new(0);
     let body = |bytes: usize| Full::new(Bytes::from(vec![b'x'; bytes]));
     assert!(
-        read_body(body(SMALL_BODY_BYTES), &limits, &none)
-            .await
-            .is_ok()
+        read_body(
+            body(SMALL_BODY_BYTES),
+            &limits,
+            &none,
+            &mut Budget::default().open()
+        )
+        .await
+        .is_ok()
     );
-    let waited = read_body(body(SMALL_BODY_BYTES + 1), &limits, &none).await;
+    let waited = read_body(
+        body(SMALL_BODY_BYTES + 1),
+        &limits,
+        &none,
+        &mut Budget::default().open(),
+    )
+    .await;
     assert!(matches!(waited, Err(Denial::Slow)));
     let one = Semaphore::new(1);
-    let (_, turn) = read_body(body(SMALL_BODY_BYTES + 1), &limits, &one)
-        .await
-        .unwrap();
+    let (_, turn) = read_body(
+        body(SMALL_BODY_BYTES + 1),
+        &limits,
+        &one,
+        &mut Budget::default().open(),
+    )
+    .await
+    .unwrap();
     assert!(turn.is_some() && one.available_permits() == 0);
 }

@@ -66,6 +66,8 @@ pub struct StoreOptions {
     pub group_bytes: usize,
     /// Most records that may wait to be written.
     pub waiting: usize,
+    /// Most bytes of them.
+    pub waiting_bytes: usize,
     /// How long an outcome may stay unsynced.
     pub lazy_sync: Duration,
     /// Deliveries of a target that are kept ready in memory.
@@ -98,6 +100,7 @@ impl Default for StoreOptions {
             segment_bytes: 64 * MIB,
             group_bytes: 8 << 20,
             waiting: 16_384,
+            waiting_bytes: 64 << 20,
             lazy_sync: Duration::from_millis(100),
             window: 256,
             window_bytes: 64 << 20,
@@ -221,6 +224,7 @@ impl LocalStore {
             segment_bytes: options.segment_bytes,
             group_bytes: options.group_bytes,
             waiting: options.waiting,
+            waiting_bytes: options.waiting_bytes,
             lazy_sync: options.lazy_sync,
         };
         let folder = path.join(JOURNAL);

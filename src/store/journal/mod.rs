@@ -139,6 +139,8 @@ pub struct Options {
     pub group_bytes: usize,
     /// Most entries that may wait; beyond them `append` says [`JournalError::Busy`].
     pub waiting: usize,
+    /// Most bytes of payloads that may wait.
+    pub waiting_bytes: usize,
     /// How long a record that nobody waits for may stay unsynced.
     pub lazy_sync: Duration,
 }
@@ -254,7 +256,7 @@ impl Journal {
                 .map_or((0, 0), |(number, segment)| (*number, segment.synced)),
             reopen_every,
         };
-        let queue = Arc::new(Queue::new(options.waiting));
+        let queue = Arc::new(Queue::new(options.waiting, options.waiting_bytes));
         let segments = Arc::new(Segments::new(folder, recovered.segments));
         let writer = Writer::start(
             Arc::clone(&queue),

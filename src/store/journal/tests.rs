@@ -15,6 +15,7 @@ pub(super) fn options() -> Options {
         segment_bytes: 1 << 20,
         group_bytes: 1 << 16,
         waiting: 10_000,
+        waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_millis(20),
     }
 }

@@ -28,6 +28,7 @@ pub(super) struct Queue {
     inner: Mutex<Waiting>,
     wake: Condvar,
     limit: usize,
+    limit_bytes: usize,
 }
 
 /// A segment, and who is told that it is written no more.
@@ -36,6 +37,8 @@ type Ended = (u64, mpsc::Sender<Result<(), JournalError>>);
 #[derive(Default)]
 struct Waiting {
     entries: VecDeque<Entry>,
+    /// Bytes of their payloads.
+    bytes: usize,
     /// Segments that are to be written no more, and who waits for that.
     endings: Vec<Ended>,
     closed: bool,
@@ -44,8 +47,10 @@ struct Waiting {
 }
 
 impl Queue {
-    pub(super) fn new(limit: usize) -> Self {
+    /// A queue of at most so many entries, and so many bytes of them; one of any size is taken when it is empty.
+    pub(super) fn new(limit: usize, limit_bytes: usize) -> Self {
         Self {
+            limit_bytes,
             inner: Mutex::new(Waiting::default()),
             wake: Condvar::new(),
             limit,
@@ -57,9 +62,13 @@ impl Queue {
         let mut waiting = lock(&self.inner);
         let refusal = if waiting.closed {
             waiting.stopped()
-        } else if waiting.entries.len() >= self.limit {
+        } else if waiting.entries.len() >= self.limit
+            || waiting.bytes.saturating_add(entry.payload.len()) > self.limit_bytes
+                && !waiting.entries.is_empty()
+        {
             JournalError::Busy
         } else {
+            waiting.bytes = waiting.bytes.saturating_add(entry.payload.len());
             waiting.entries.push_back(entry);
             if waiting.entries.len() == 1 {
                 self.wake.notify_one();
@@ -257,6 +266,8 @@ impl Writer {
             }
             if !waiting.entries.is_empty() {
                 take_group(&mut waiting.entries, &mut self.group, limit);
+                let taken = self.group.iter().map(|entry| entry.payload.len());
+                waiting.bytes = waiting.bytes.saturating_sub(taken.sum());
                 return Work::Write;
             }
             if waiting.closed {

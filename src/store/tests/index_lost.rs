@@ -234,6 +234,7 @@ pub(super) fn leave_unacknowledged(store: &Path, admission: &Admission, expires:
             segment_bytes: 1 << 20,
             group_bytes: 1 << 20,
             waiting: 10,
+            waiting_bytes: 64 << 20,
             lazy_sync: Duration::ZERO,
         },
         Arc::new(Metrics::new()),

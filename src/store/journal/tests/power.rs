@@ -15,6 +15,7 @@ fn live(plug: Plug, folder: &Path, life: usize, rng: &mut fastrand::Rng) -> Vec<
         segment_bytes: 2000,
         group_bytes: 1500,
         waiting: 100,
+        waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_micros(200),
     };
     let reopen = Duration::from_millis(1);
