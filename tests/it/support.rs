@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -450,6 +451,8 @@ pub enum Turn {
     Echo,
     /// Answers with status 500 and the body of the request.
     Mirror,
+    /// Answers with 200 after this time.
+    After(Duration),
     /// Never answers.
     Hang,
 }
@@ -462,6 +465,8 @@ pub struct Received {
     pub headers: HeaderMap,
     pub body: Bytes,
     pub at: Timestamp,
+    /// How many requests were there without an answer, this one included.
+    pub under_way: usize,
 }
 
 impl Received {
@@ -490,6 +495,16 @@ pub struct Peer {
 struct PeerShared {
     script: Mutex<VecDeque<Turn>>,
     received: Mutex<Vec<Received>>,
+    under_way: AtomicUsize,
+}
+
+/// A request without an answer.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Peer {
@@ -528,6 +543,7 @@ impl Peer {
         let shared = Arc::new(PeerShared {
             script: Mutex::new(script.into_iter().collect()),
             received: Mutex::default(),
+            under_way: AtomicUsize::new(0),
         });
         let (stop, stopped) = watch::channel(false);
         let served = tokio::spawn(serve_peer(listener, tls, Arc::clone(&shared), stopped));
@@ -612,12 +628,15 @@ async fn answer_as_told(
         format!("{name}: {value}\n")
     });
     let echo: String = lines.collect();
+    let before = shared.under_way.fetch_add(1, Ordering::SeqCst);
+    let _until_answered = UnderWay(&shared.under_way);
     shared.received.lock().unwrap().push(Received {
         method: head.method,
         path: head.uri.path().to_owned(),
         headers: head.headers,
         body: body.clone(),
         at: Timestamp::now(),
+        under_way: before + 1,
     });
     let turn = shared.script.lock().unwrap().pop_front();
     let (status, headers) = match turn.unwrap_or(Turn::Status(200)) {
@@ -630,6 +649,10 @@ async fn answer_as_told(
         Turn::Mirror => {
             let answer = Response::builder().status(500);
             return Ok(answer.body(Full::new(body)).unwrap());
+        }
+        Turn::After(time) => {
+            tokio::time::sleep(time).await;
+            (200, Vec::new())
         }
         Turn::Hang => std::future::pending().await,
     };
