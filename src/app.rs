@@ -155,20 +155,21 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let (stop_public, public_stops) = watch::channel(false);
         let (stop_operator, operator_stops) = watch::channel(false);
-        let admin = Arc::new(Admin {
-            plan: self.plan.clone(),
-            store: Arc::clone(&self.store),
-            clock: Arc::clone(&self.clock),
-            metrics: Arc::clone(&self.metrics),
-            draining: Arc::clone(&self.draining),
-            reloader: self.reloader.clone(),
-        });
         let dispatcher = Dispatcher::start(
             self.plan.clone(),
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
         );
+        let admin = Arc::new(Admin {
+            plan: self.plan.clone(),
+            store: Arc::clone(&self.store),
+            lanes: dispatcher.lanes(),
+            clock: Arc::clone(&self.clock),
+            metrics: Arc::clone(&self.metrics),
+            draining: Arc::clone(&self.draining),
+            reloader: self.reloader.clone(),
+        });
         let intake = Intake::new(
             Arc::clone(&self.store),
             Arc::clone(&self.clock),

@@ -8,7 +8,7 @@
 //! START cli::run -> config::load -> Plan -> app::build -> app::serve
 //! IN    ingest -> intake::accept
 //!         -> signature::verify -> Event::from_verified -> Router::route -> Store::admit  => 200
-//! OUT   dispatch (per target: window, limits)
+//! OUT   dispatch (per target: concurrency, rate, breaker)
 //!         -> Template::render -> signature::sign -> Client::post
 //!         -> Outcome -> Delivery::after -> Next::{Done, RetryAt, Bury} -> Store::settle
 //! AGAIN admin -> Store::revive

@@ -14,6 +14,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+/// The states of a breaker, as the label `state` has them.
+pub const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
+
 /// All metrics of one daemon.
 #[derive(Debug)]
 pub struct Metrics {
@@ -21,6 +24,9 @@ pub struct Metrics {
     inbound_requests: Family<SourceResult, Counter>,
     events_dropped: Family<Dropped, Counter>,
     delivery_attempts: Family<TargetResult, Counter>,
+    target_running: Family<ByTarget, Gauge>,
+    breaker_state: Family<TargetState, Gauge>,
+    breaker_opened: Family<ByTarget, Counter>,
     template_repairs: Family<ByRoute, Counter>,
     queue_depth: Family<TargetState, Gauge>,
     queue_oldest_age: Family<ByTarget, Gauge<f64, AtomicU64>>,
@@ -93,6 +99,9 @@ impl Metrics {
             inbound_requests: Family::default(),
             events_dropped: Family::default(),
             delivery_attempts: Family::default(),
+            target_running: Family::default(),
+            breaker_state: Family::default(),
+            breaker_opened: Family::default(),
             template_repairs: Family::default(),
             queue_depth: Family::default(),
             queue_oldest_age: Family::default(),
@@ -125,6 +134,21 @@ impl Metrics {
             "delivery_attempts",
             "Attempts by what came of them",
             self.delivery_attempts.clone(),
+        );
+        registry.register(
+            "target_running",
+            "Attempts that are under way",
+            self.target_running.clone(),
+        );
+        registry.register(
+            "breaker_state",
+            "The state of a target's breaker: 1 for the one that it is in, 0 for the others",
+            self.breaker_state.clone(),
+        );
+        registry.register(
+            "breaker_opened",
+            "How often a target's breaker has opened",
+            self.breaker_opened.clone(),
         );
         registry.register(
             "template_repairs",
@@ -215,6 +239,47 @@ impl Metrics {
         self.delivery_attempts.get_or_create(&labels).inc();
     }
 
+    /// Sets how many attempts of a target are under way.
+    pub fn set_target_running(&self, target: &str, count: usize) {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        self.target_running.get_or_create(&by(target)).set(count);
+    }
+
+    /// Sets which of [`BREAKER_STATES`] a target's breaker is in; `None` where it has none. How often it has opened
+    /// is told from then on, 0 at first.
+    pub fn set_breaker_state(&self, target: &str, state: Option<&'static str>) {
+        for known in BREAKER_STATES {
+            let labels = TargetState {
+                target: target.to_owned(),
+                state: known,
+            };
+            match state {
+                Some(state) => {
+                    let gauge = self.breaker_state.get_or_create(&labels);
+                    gauge.set(i64::from(state == known));
+                }
+                None => {
+                    self.breaker_state.remove(&labels);
+                }
+            }
+        }
+        if state.is_some() {
+            drop(self.breaker_opened.get_or_create(&by(target)));
+        }
+    }
+
+    /// Counts that a target's breaker has opened.
+    pub fn breaker_opened(&self, target: &str) {
+        self.breaker_opened.get_or_create(&by(target)).inc();
+    }
+
+    /// Tells nothing more of the attempts and the breaker of a target that is gone.
+    pub fn forget_target(&self, target: &str) {
+        self.target_running.remove(&by(target));
+        self.set_breaker_state(target, None);
+        self.breaker_opened.remove(&by(target));
+    }
+
     /// Counts a render in which something was mended.
     pub fn template_repaired(&self, route: &str) {
         let labels = ByRoute {
@@ -235,10 +300,7 @@ impl Metrics {
 
     /// Sets how old the oldest pending delivery of a target is.
     pub fn set_queue_oldest_age(&self, target: &str, age: Duration) {
-        let labels = ByTarget {
-            target: target.to_owned(),
-        };
-        let gauge = self.queue_oldest_age.get_or_create(&labels);
+        let gauge = self.queue_oldest_age.get_or_create(&by(target));
         gauge.set(age.as_secs_f64());
     }
 
@@ -299,6 +361,12 @@ impl Metrics {
     }
 }
 
+fn by(target: &str) -> ByTarget {
+    ByTarget {
+        target: target.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -321,5 +389,25 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_target_that_is_gone_leaves_no_series() {
+        let metrics = Metrics::new();
+        metrics.set_target_running("erp", 2);
+        metrics.set_breaker_state("erp", Some("open"));
+        metrics.breaker_opened("erp");
+        let text = metrics.encode();
+        for line in [
+            "ingate_target_running{target=\"erp\"} 2",
+            "ingate_breaker_state{target=\"erp\",state=\"closed\"} 0",
+            "ingate_breaker_state{target=\"erp\",state=\"open\"} 1",
+            "ingate_breaker_state{target=\"erp\",state=\"half_open\"} 0",
+            "ingate_breaker_opened_total{target=\"erp\"} 1",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        metrics.forget_target("erp");
+        assert!(!metrics.encode().contains("\"erp\""));
     }
 }

@@ -25,6 +25,7 @@ use crate::secret::Secret;
 use crate::signature::{Key, Scheme};
 use crate::template::{RenderLimits, Template};
 use crate::tls::{ClientTls, ServerTls};
+use crate::units::Rate;
 
 /// The folder, in that of the store, where the last good configuration is kept.
 pub const LAST_GOOD: &str = "last-good";
@@ -220,10 +221,27 @@ pub struct Target {
     pub timeout: Duration,
     /// Most attempts at a time.
     pub concurrency: usize,
+    /// Most attempts in a unit of time, evenly spaced; `None` is as many as there are.
+    pub rate: Option<Rate>,
+    /// When its deliveries wait because it is down; `None` is never.
+    pub breaker: Option<BreakerPolicy>,
     /// What its deliveries are ordered by; without, none waits for another.
     pub order: Option<OrderBy>,
     /// Whom it trusts and what it shows, where that is not what all targets do.
     pub tls: Option<ClientTls>,
+}
+
+/// After which failures a target is taken to be down: so many in a row, or a share of all attempts.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BreakerPolicy {
+    /// So many in a row; at least 1.
+    pub failures: u32,
+    /// This share of the attempts that ended within the window; more than 0, at most 1.
+    pub ratio: f64,
+    /// Of fewer attempts than these the share says nothing; at least 1.
+    pub requests: u32,
+    /// How long an attempt counts for the share; more than nothing.
+    pub window: Duration,
 }
 
 /// Which addresses targets may have, and the way to them. The default: what is not always refused, and no proxy.

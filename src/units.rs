@@ -1,13 +1,18 @@
-//! Durations (`15s`, `5m`, `1h 30m`, `7d`) and sizes (`64KiB`, `10GiB`, `1000`) as people write them.
+//! Durations (`15s`, `5m`, `1h 30m`, `7d`), sizes (`64KiB`, `10GiB`, `1000`) and rates (`50/s`) as people write them.
 //!
 //! Durations are read by `jiff`; a day is 24 hours and a week is 7 days. Sizes count bytes: `KiB`,
-//! `MiB`, `GiB`, `TiB` in steps of 1024, `kB`, `MB`, `GB`, `TB` in steps of 1000.
+//! `MiB`, `GiB`, `TiB` in steps of 1024, `kB`, `MB`, `GB`, `TB` in steps of 1000. Rates are whole numbers by the
+//! second, minute or hour.
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::{SpanRelativeTo, SpanRound, Unit};
 
-/// Why a text is no duration or size.
+/// Most in a rate's unit of time: one each microsecond, beyond which nothing that we do can be paced.
+const MAX_RATE_COUNT: u32 = 1_000_000;
+
+/// Why a text is no duration, size or rate.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// Not a duration.
@@ -16,6 +21,48 @@ pub enum UnitError {
     /// Not a size.
     #[error("`{0}` is not a size (such as `64KiB`, `10MB` or a count of bytes)")]
     Size(String),
+    /// Not a rate.
+    #[error("`{0}` is not a rate (such as `50/s`, `300/m` or `10/h`, from 1 to {MAX_RATE_COUNT})")]
+    Rate(String),
+}
+
+/// So many in a unit of time; never none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    count: u32,
+    per: Per,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Per {
+    Second,
+    Minute,
+    Hour,
+}
+
+impl Rate {
+    /// The time from one to the next if they are spaced evenly, rounded up to whole nanoseconds; never zero.
+    #[must_use]
+    pub fn interval(self) -> Duration {
+        let seconds: u64 = match self.per {
+            Per::Second => 1,
+            Per::Minute => 60,
+            Per::Hour => 3600,
+        };
+        let nanos = seconds * 1_000_000_000;
+        Duration::from_nanos(nanos.div_ceil(u64::from(self.count.max(1))))
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let per = match self.per {
+            Per::Second => "s",
+            Per::Minute => "m",
+            Per::Hour => "h",
+        };
+        write!(f, "{}/{per}", self.count)
+    }
 }
 
 /// Reads a duration; never negative.
@@ -66,6 +113,30 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     number.checked_mul(scale).ok_or_else(wrong)
 }
 
+/// Reads a rate: a count, a slash and `s`, `m` or `h`.
+///
+/// # Errors
+/// [`UnitError::Rate`] if the text is not that, or the count is not from 1 to a million.
+pub fn parse_rate(text: &str) -> Result<Rate, UnitError> {
+    let wrong = || UnitError::Rate(text.to_owned());
+    let (count, per) = text.split_once('/').ok_or_else(wrong)?;
+    let per = match per.trim() {
+        "s" => Per::Second,
+        "m" => Per::Minute,
+        "h" => Per::Hour,
+        _ => return Err(wrong()),
+    };
+    let count = count.trim();
+    if !count.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(wrong());
+    }
+    let count: u32 = count.parse().map_err(|_| wrong())?;
+    if !(1..=MAX_RATE_COUNT).contains(&count) {
+        return Err(wrong());
+    }
+    Ok(Rate { count, per })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +177,31 @@ mod tests {
         ] {
             assert_eq!(parse_size(text).ok(), bytes, "{text:?}");
         }
+    }
+
+    #[test]
+    fn rates() {
+        for (text, nanos) in [
+            ("50/s", Some(20_000_000)),
+            ("3/s", Some(333_333_334)),
+            (" 300 / m ", Some(200_000_000)),
+            ("10/h", Some(360_000_000_000)),
+            ("1000000/s", Some(1000)),
+            ("1000001/s", None),
+            ("0/s", None),
+            ("+5/s", None),
+            ("-5/s", None),
+            ("0.5/s", None),
+            ("5/d", None),
+            ("5/10s", None),
+            ("5/", None),
+            ("/s", None),
+            ("5", None),
+            ("", None),
+        ] {
+            let got = parse_rate(text).ok().map(|rate| rate.interval().as_nanos());
+            assert_eq!(got, nanos, "{text:?}");
+        }
+        assert_eq!(parse_rate("300 / m").unwrap().to_string(), "300/m");
     }
 }

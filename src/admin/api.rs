@@ -18,11 +18,12 @@ use super::query::{self, BadQuery};
 use super::routes::Call;
 use super::shapes::{
     AuditShape, DeliveryShape, DeliveryWithAttempts, ErrorBody, ErrorShape, EventRowShape,
-    EventShape, LiveShape, PageShape, PurgedShape, ReadyShape,
+    EventShape, LiveShape, PageShape, PurgedShape, ReadyShape, TargetShape,
 };
 use crate::clock;
 use crate::delivery::StateKind;
 use crate::id::TargetName;
+use crate::plan::Target;
 use crate::reload::Trigger;
 use crate::store::{AuditNote, Depth, Health, StoreError};
 
@@ -62,7 +63,7 @@ pub(super) async fn readyz(door: Arc<Door>, _call: Call) -> Answer {
 
 /// `GET /metrics`: everything, with the queue as it is now.
 pub(super) async fn metrics(door: Arc<Door>, _call: Call) -> Answer {
-    match door.admin.store.depths().await {
+    match depths(&door).await {
         Ok(depths) => set_gauges(&door, depths),
         // The rest still tells what is wrong.
         Err(error) => tracing::warn!(%error, "the depth of the queues is not known"),
@@ -174,6 +175,38 @@ async fn note<T>(
     }
 }
 
+/// `GET /api/v1/targets`: all targets of the configuration, by name, on one page.
+pub(super) async fn targets(door: Arc<Door>, call: Call) -> Answer {
+    query::targets(&call.query)?;
+    let mut depths = depths(&door).await?;
+    let plan = door.admin.plan.get();
+    let shape = |target: &Arc<Target>| {
+        let (depth, lane) = (depths.remove(&target.name), &door.admin.lanes);
+        TargetShape::new(target, depth, lane.get(&target.name))
+    };
+    let items = plan.targets.values().map(shape).collect();
+    let next: Option<TargetName> = None;
+    Ok(json(StatusCode::OK, &PageShape { items, next }))
+}
+
+/// `GET /api/v1/targets/{id}`: the target of this name.
+pub(super) async fn target(door: Arc<Door>, call: Call) -> Answer {
+    let plan = door.admin.plan.get();
+    let name: Option<TargetName> = call.id.parse().ok();
+    let target = name.and_then(|name| plan.targets.get(&name));
+    let target =
+        target.ok_or_else(|| Refusal::not_found("the configuration has no target of this name"))?;
+    let depth = depths(&door).await?.remove(&target.name);
+    let lane = door.admin.lanes.get(&target.name);
+    let shape = TargetShape::new(target, depth, lane);
+    Ok(json(StatusCode::OK, &shape))
+}
+
+async fn depths(door: &Door) -> Result<BTreeMap<TargetName, Depth>, StoreError> {
+    let depths = door.admin.store.depths().await?.into_iter();
+    Ok(depths.map(|depth| (depth.target.clone(), depth)).collect())
+}
+
 /// `GET /api/v1/audit?limit=&before=`: who changed what.
 pub(super) async fn audit(door: Arc<Door>, call: Call) -> Answer {
     let page = query::audit(&call.query)?;
@@ -203,12 +236,8 @@ pub(super) async fn reload(door: Arc<Door>, call: Call) -> Answer {
     Ok(json(status, &report))
 }
 
-fn set_gauges(door: &Door, depths: Vec<Depth>) {
+fn set_gauges(door: &Door, mut depths: BTreeMap<TargetName, Depth>) {
     let now = door.admin.clock.now();
-    let mut depths: BTreeMap<TargetName, Depth> = depths
-        .into_iter()
-        .map(|depth| (depth.target.clone(), depth))
-        .collect();
     let mut shown = door.shown.lock().unwrap_or_else(PoisonError::into_inner);
     shown.extend(door.admin.plan.get().targets.keys().cloned());
     shown.extend(depths.keys().cloned());

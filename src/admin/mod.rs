@@ -25,6 +25,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::dispatch::Lanes;
 use crate::id::TargetName;
 use crate::listener::{self, Bounds};
 use crate::metrics::Metrics;
@@ -57,6 +58,8 @@ pub struct Admin {
     pub plan: Current,
     /// What it shows.
     pub store: Arc<dyn Store>,
+    /// What the lanes of targets are at.
+    pub lanes: Arc<Lanes>,
     /// What ages are measured by.
     pub clock: Arc<dyn Clock>,
     /// What `/metrics` shows.

@@ -54,6 +54,11 @@ pub(super) fn deliveries(query: &str) -> Result<(DeliveryFilter, Page<DeliveryId
     Ok((filter, fields.page()?))
 }
 
+/// Nothing.
+pub(super) fn targets(query: &str) -> Result<(), BadQuery> {
+    Fields::read(query, &[]).map(|_| ())
+}
+
 /// `skip_tests`.
 pub(super) fn reload(query: &str) -> Result<bool, BadQuery> {
     let mut fields = Fields::read(query, &["skip_tests"])?;
@@ -83,7 +88,10 @@ impl Fields {
         let mut fields: Vec<(String, String)> = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !known.contains(&name.as_ref()) {
-                let known = known.join(", ");
+                let known = match known {
+                    [] => "none".to_owned(),
+                    known => known.join(", "),
+                };
                 return Err(BadQuery(format!(
                     "no parameter is named `{name}` (known: {known})"
                 )));

@@ -3,16 +3,18 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http::Uri;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::delivery::{Attempt, DeadReason, Delivery, Failure, HELD, Outcome, State, StateKind};
+use crate::dispatch::{BreakerState, BreakerView, LaneView};
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::redact::{Echoes, Shown, View};
-use crate::store::{AuditEntry, EventRow, Purged};
+use crate::store::{AuditEntry, Depth, EventRow, Purged};
 
 /// A time, as RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy)]
@@ -197,6 +199,98 @@ impl PurgedShape {
             purged_at: Time(purged.at),
             discarded: purged.discarded,
             records: purged.records,
+        }
+    }
+}
+
+/// A target, what it is at, and what waits for it.
+#[derive(Debug, Serialize)]
+pub(super) struct TargetShape {
+    /// Its name.
+    name: TargetName,
+    /// Where requests go: scheme, host, port and path. A query may hold what is not to be shown.
+    url: String,
+    /// Most attempts at a time.
+    concurrency: usize,
+    /// Most attempts in a unit of time, e.g. `50/s`; null if there is no such limit.
+    rate: Option<String>,
+    /// Whether its deliveries are ordered by a value of the body.
+    order: bool,
+    /// Its breaker; null if that is off.
+    breaker: Option<BreakerShape>,
+    /// Attempts under way.
+    running: usize,
+    /// Deliveries that are pending.
+    pending: u64,
+    /// Deliveries that are dead.
+    dead: u64,
+    /// When the oldest pending delivery was created or last revived; null if none is pending.
+    oldest_pending_at: Option<Time>,
+}
+
+/// The breaker of a target.
+#[derive(Debug, Serialize)]
+struct BreakerShape {
+    /// `closed` (attempts are made), `open` (deliveries wait for the next probe) or `half_open` (they wait for the
+    /// end of a probe).
+    state: &'static str,
+    /// Since when it is closed; while it is not, when it opened. Null before the target is served.
+    since: Option<Time>,
+    /// When the next probe is made, or as soon after as a delivery is due; null unless it is open.
+    next_probe_at: Option<Time>,
+    /// Attempts that have failed since the last one that did not, probes included.
+    consecutive_failures: u32,
+    /// How the last one that failed did: `status 503`, or the failure, e.g. `timeout`; null if none has.
+    last_failure: Option<String>,
+}
+
+impl TargetShape {
+    /// The shape of a target; without a depth nothing waits for it, without a lane it is not served yet.
+    pub(super) fn new(target: &Target, depth: Option<Depth>, lane: Option<LaneView>) -> Self {
+        let (running, breaker) = lane.map_or((0, None), |lane| (lane.running, lane.breaker));
+        let (pending, dead, oldest) = depth.map_or((0, 0, None), |depth| {
+            (depth.pending, depth.dead, depth.oldest_pending)
+        });
+        Self {
+            name: target.name.clone(),
+            url: without_query(&target.url),
+            concurrency: target.concurrency,
+            rate: target.rate.map(|rate| rate.to_string()),
+            order: target.order.is_some(),
+            breaker: target.breaker.map(|_| BreakerShape::new(breaker)),
+            running,
+            pending,
+            dead,
+            oldest_pending_at: oldest.map(Time),
+        }
+    }
+}
+
+/// Scheme, host, port and path of a URL.
+fn without_query(url: &Uri) -> String {
+    let scheme = url.scheme_str().unwrap_or_default();
+    let host = url.host().unwrap_or_default();
+    let port = url.port().map_or(String::new(), |port| format!(":{port}"));
+    format!("{scheme}://{host}{port}{}", url.path())
+}
+
+impl BreakerShape {
+    fn new(view: Option<BreakerView>) -> Self {
+        match view {
+            Some(view) => Self {
+                state: view.state.as_str(),
+                since: Some(Time(view.since)),
+                next_probe_at: view.next_probe.map(Time),
+                consecutive_failures: view.failures_in_a_row,
+                last_failure: view.last_failure.map(|fault| fault.to_string()),
+            },
+            None => Self {
+                state: BreakerState::Closed.as_str(),
+                since: None,
+                next_probe_at: None,
+                consecutive_failures: 0,
+                last_failure: None,
+            },
         }
     }
 }
@@ -400,6 +494,28 @@ impl AttemptShape {
                     detail: echoes.blot(detail),
                 },
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_shown_without_what_may_be_secret() {
+        for (url, shown) in [
+            (
+                "https://erp.example/hooks?key=s3cret",
+                "https://erp.example/hooks",
+            ),
+            (
+                "http://user:pass@erp.example:8080/?k",
+                "http://erp.example:8080/",
+            ),
+            ("http://[::1]:9", "http://[::1]:9/"),
+        ] {
+            assert_eq!(without_query(&url.parse().unwrap()), shown, "{url}");
         }
     }
 }

@@ -12,15 +12,18 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome, State};
 use crate::dispatch::testing::{MemoryStore, plan, target};
+use crate::dispatch::{BreakerState, BreakerView, Fault, LaneView};
 use crate::id::DeliveryId;
 use crate::secret::Secret;
 use crate::store::Settlement;
 use crate::tls;
+use crate::units::parse_rate;
 
 /// A door that is open, over a store that is to be filled.
 struct Open {
     address: SocketAddr,
     store: Arc<MemoryStore>,
+    lanes: Arc<Lanes>,
     clock: Arc<ManualClock>,
     draining: Arc<AtomicBool>,
     shutdown: watch::Sender<bool>,
@@ -31,13 +34,18 @@ async fn open(token: Option<&str>) -> Open {
     let clock = Arc::new(ManualClock::new("2026-02-03T04:05:06Z".parse().unwrap()));
     let store = MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock));
     let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
-    let mut plan = plan(vec![target("erp", nobody), target("audit", nobody)]);
+    let (mut erp, mut off) = (target("erp", nobody), target("off", nobody));
+    erp.rate = parse_rate("50/s").ok();
+    off.breaker = None;
+    let mut plan = plan(vec![erp, target("audit", nobody), off]);
     plan.admin.token = token.map(Secret::new);
     let draining = Arc::new(AtomicBool::new(false));
+    let lanes = Arc::new(Lanes::default());
     let admin = Arc::new(Admin {
         plan: Current::new(Arc::new(plan)),
         reloader: None,
         store: Arc::<MemoryStore>::clone(&store),
+        lanes: Arc::clone(&lanes),
         clock: Arc::<ManualClock>::clone(&clock),
         metrics: Arc::new(Metrics::new()),
         draining: Arc::clone(&draining),
@@ -49,6 +57,7 @@ async fn open(token: Option<&str>) -> Open {
     Open {
         address,
         store,
+        lanes,
         clock,
         draining,
         shutdown,
@@ -270,6 +279,7 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
             admin: Arc::new(Admin {
                 plan: Current::new(Arc::new(plan)),
                 store: MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock)),
+                lanes: Arc::default(),
                 clock,
                 metrics: Arc::default(),
                 reloader: None,
@@ -343,6 +353,62 @@ async fn metrics_show_every_target() {
         got.body
             .contains("ingate_queue_depth{target=\"gone\",state=\"pending\"} 0\n")
     );
+}
+
+#[tokio::test]
+async fn targets_are_shown_with_their_limits_breakers_and_queues() {
+    let door = open(None).await;
+    let (_, ids) = door.store.add(b"{}", &["erp", "erp", "gone"]);
+    let at = door.clock.now();
+    let reason = DeadReason::Gone;
+    door.store.change(ids[1], |delivery| {
+        delivery.state = State::Dead { at, reason }
+    });
+    let second = Duration::from_secs(1);
+    let view = LaneView {
+        running: 3,
+        breaker: Some(BreakerView {
+            state: BreakerState::Open,
+            since: at,
+            next_probe: Some(crate::clock::after(at, second)),
+            failures_in_a_row: 10,
+            last_failure: Some(Fault::Status(503)),
+        }),
+    };
+    door.lanes.set(&"erp".parse().unwrap(), view);
+    let time = "2026-02-03T04:05:06Z";
+    // What has no lane yet has not failed yet either.
+    let fresh = json!({
+        "state": "closed", "since": null, "next_probe_at": null, "consecutive_failures": 0, "last_failure": null,
+    });
+    let audit = json!({
+        "name": "audit", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
+        "breaker": fresh, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
+    });
+    let erp = json!({
+        "name": "erp", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": "50/s", "order": false,
+        "breaker": {
+            "state": "open", "since": time, "next_probe_at": "2026-02-03T04:05:07Z", "consecutive_failures": 10,
+            "last_failure": "status 503",
+        },
+        "running": 3, "pending": 1, "dead": 1, "oldest_pending_at": time,
+    });
+    let off = json!({
+        "name": "off", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
+        "breaker": null, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
+    });
+    let got = door.get("/api/v1/targets").await;
+    let wanted = json!({"items": [audit, erp, off], "next": null});
+    assert_eq!((got.status, got.json()), (200, wanted));
+    let got = door.get("/api/v1/targets/erp").await;
+    assert_eq!((got.status, got.json()), (200, erp));
+    for (path, status) in [
+        ("/api/v1/targets/gone", 404),
+        ("/api/v1/targets/a%2Fb", 404),
+        ("/api/v1/targets?limit=5", 400),
+    ] {
+        assert_eq!(door.get(path).await.status, status, "{path}");
+    }
 }
 
 #[tokio::test]

@@ -248,6 +248,14 @@ pub struct TargetFile {
     /// Most attempts at a time; 8 unless given.
     #[serde(default)]
     pub concurrency: Option<u32>,
+    /// Most attempts in a second, minute or hour, evenly spaced; as many as there are unless given.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["50/s"]))]
+    pub rate: Option<String>,
+    /// When the target is taken to be down, so that its deliveries wait and one at a time probes it; after 10 failures in a row or
+    /// half of at least 20 attempts within 30s unless given.
+    #[serde(default)]
+    pub breaker: Option<BreakerFile>,
     /// A path into the body, as in a pattern: deliveries of events with the same value there go strictly one after another,
     /// in the order in which the events came in. In no order unless given.
     #[serde(default)]
@@ -260,6 +268,30 @@ pub struct TargetFile {
     /// Whom to trust and what to show where the URL is https.
     #[serde(default)]
     pub tls: Option<TargetTlsFile>,
+}
+
+/// When a target is taken to be down.
+#[derive(Debug, Clone)]
+pub enum BreakerFile {
+    /// Never.
+    Off,
+    /// After failures: no whole answer, or a status of 5xx, 429 or 408.
+    On(BreakerOptions),
+}
+
+/// After which failures a target is taken to be down: whichever comes first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct BreakerOptions {
+    /// After so many in a row; 10 unless given.
+    pub failures: Option<u32>,
+    /// After this share of the attempts within the window, more than 0 and at most 1; 0.5 unless given.
+    pub ratio: Option<f64>,
+    /// How many attempts there must be within the window for the share to count; 20 unless given.
+    pub requests: Option<u32>,
+    /// The window of the share; 30s unless given.
+    #[schemars(extend("examples" = ["30s"]))]
+    pub window: Option<String>,
 }
 
 /// What a dead delivery does to those behind it.
@@ -652,6 +684,57 @@ impl JsonSchema for DedupeFile {
         json_schema!({
             "description": "What counts as the same event.",
             "anyOf": [{"type": "string", "enum": ["off"]}, window],
+        })
+    }
+}
+
+impl Serialize for BreakerFile {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => to.serialize_str("off"),
+            Self::On(options) => options.serialize(to),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for BreakerFile {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct BreakerVisitor;
+        impl<'de> Visitor<'de> for BreakerVisitor {
+            type Value = BreakerFile;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(
+                    "the word off, or {failures: 10, ratio: 0.5, requests: 20, window: 30s}",
+                )
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<BreakerFile, E> {
+                match text {
+                    "off" => Ok(BreakerFile::Off),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<BreakerFile, A::Error> {
+                BreakerOptions::deserialize(de::value::MapAccessDeserializer::new(map))
+                    .map(BreakerFile::On)
+            }
+        }
+        from.deserialize_any(BreakerVisitor)
+    }
+}
+
+impl JsonSchema for BreakerFile {
+    fn schema_name() -> Cow<'static, str> {
+        "Breaker".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let options = generator.subschema_for::<BreakerOptions>();
+        json_schema!({
+            "description": "When a target is taken to be down: never, or after failures (no whole answer, 5xx, 429, 408).",
+            "anyOf": [{"type": "string", "enum": ["off"]}, options],
         })
     }
 }

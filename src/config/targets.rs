@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::file::{HeaderFile, OnDeadFile, SignFile, TargetFile};
+use super::file::{BreakerFile, BreakerOptions, HeaderFile, OnDeadFile, SignFile, TargetFile};
 use super::sources::http_url;
 use super::yaml::member;
 use super::{egress, scheme, secrets, tls};
@@ -16,10 +16,11 @@ use crate::egress::Guard;
 use crate::event::HOPS_HEADER;
 use crate::id::TargetName;
 use crate::order::{OnDead, OrderBy};
-use crate::plan::{Signer, Target};
+use crate::plan::{BreakerPolicy, Signer, Target};
 use crate::retry::{RetryPolicy, RetryRecord};
 use crate::signature::{Outbound, Scheme, sign};
 use crate::trace::{PARENT_HEADER, STATE_HEADER};
+use crate::units::{Rate, parse_rate};
 
 /// How long an attempt may take, unless configured.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -32,6 +33,18 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// Most attempts at a time that can be configured; each may hold a connection and a body.
 const MAX_CONCURRENCY: u32 = 1024;
+
+/// When a target is taken to be down, unless configured: so late that some bad luck of a target that is up is not it.
+const DEFAULT_BREAKER: BreakerPolicy = BreakerPolicy {
+    failures: 10,
+    ratio: 0.5,
+    requests: 20,
+    window: Duration::from_secs(30),
+};
+
+/// The shortest and the longest window of the ratio: less is chance, more is not about now.
+const BREAKER_WINDOW: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// Headers that the HTTP client or ingate itself sets.
 const OWN_HEADERS: [&str; 11] = [
@@ -100,6 +113,12 @@ fn compile_one(
         );
         cx.report.error(&member(at, "concurrency"), message);
     }
+    let rate = rate(cx, &member(at, "rate"), file.rate.as_deref());
+    let breaker = match &file.breaker {
+        Some(BreakerFile::Off) => None,
+        Some(BreakerFile::On(options)) => Some(breaker(cx, &member(at, "breaker"), options)),
+        None => Some(DEFAULT_BREAKER),
+    };
     let order = order(cx, at, file);
     let tls = tls::target(cx, &member(at, "tls"), file.tls.as_ref(), url.as_ref());
     Some(Target {
@@ -110,9 +129,46 @@ fn compile_one(
         retry: retry?,
         timeout,
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
+        rate,
+        breaker,
         order: order?,
         tls: tls?,
     })
+}
+
+fn rate(cx: &mut Context<'_>, at: &str, written: Option<&str>) -> Option<Rate> {
+    parse_rate(written?)
+        .map_err(|error| cx.report.error(at, error.to_string()))
+        .ok()
+}
+
+/// What is wrong is reported, and the default stands in.
+fn breaker(cx: &mut Context<'_>, at: &str, written: &BreakerOptions) -> BreakerPolicy {
+    let policy = BreakerPolicy {
+        failures: written.failures.unwrap_or(DEFAULT_BREAKER.failures),
+        ratio: written.ratio.unwrap_or(DEFAULT_BREAKER.ratio),
+        requests: written.requests.unwrap_or(DEFAULT_BREAKER.requests),
+        window: cx.duration(
+            &member(at, "window"),
+            written.window.as_deref(),
+            DEFAULT_BREAKER.window,
+        ),
+    };
+    for (name, count) in [("failures", policy.failures), ("requests", policy.requests)] {
+        if count == 0 {
+            let message = "at least 1: without any a target would be down from the start";
+            cx.report.error(&member(at, name), message);
+        }
+    }
+    if !(policy.ratio > 0.0 && policy.ratio <= 1.0) {
+        let message = format!("{} is no share: more than 0 and at most 1", policy.ratio);
+        cx.report.error(&member(at, "ratio"), message);
+    }
+    if !BREAKER_WINDOW.contains(&policy.window) {
+        let message = "the window is at least a second and at most an hour long";
+        cx.report.error(&member(at, "window"), message);
+    }
+    policy
 }
 
 fn order(cx: &mut Context<'_>, at: &str, file: &TargetFile) -> Option<Option<OrderBy>> {

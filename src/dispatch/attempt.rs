@@ -13,6 +13,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING, 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::sync::watch;
 
+use super::breaker::Verdict;
 use super::client::Client;
 use super::payload::{self, Payload, Unsendable};
 use super::{Phase, Shared};
@@ -57,11 +58,16 @@ struct Ready {
 }
 
 impl Attempter {
-    /// Makes one attempt and records what came of it.
-    pub(super) async fn attempt(&self, claimed: Claimed, mut phase: watch::Receiver<Phase>) {
+    /// Makes one attempt and records what came of it; gives back what that says of the target.
+    pub(super) async fn attempt(
+        &self,
+        claimed: Claimed,
+        mut phase: watch::Receiver<Phase>,
+    ) -> Verdict {
         let plan = self.shared.plan.get();
         let Some(route) = plan.router.get(&claimed.delivery.route) else {
-            return self.hold(&claimed, phase).await;
+            self.hold(&claimed, phase).await;
+            return Verdict::Unknown;
         };
         let clock = &self.shared.clock;
         let (started_at, started) = (clock.now(), Instant::now());
@@ -72,7 +78,8 @@ impl Attempter {
         let prepared = tokio::select! {
             prepared = self.prepare(&plan, route, &claimed, &trace) => prepared,
             () = reached(&mut phase, Phase::Cut) => {
-                return release(&self.shared, claimed.lease).await;
+                release(&self.shared, claimed.lease).await;
+                return Verdict::Unknown;
             }
         };
         let (outcome, cut, frozen) = match prepared {
@@ -91,12 +98,13 @@ impl Attempter {
             }
         };
         let now = clock.now();
-        let next = if cut {
-            Next::RetryAt(now)
+        let (next, verdict) = if cut {
+            (Next::RetryAt(now), Verdict::Unknown)
         } else {
             let policy = &self.target.retry;
             let mut rng = fastrand::Rng::new();
-            claimed.delivery.after(&outcome, policy, now, &mut rng)
+            let next = claimed.delivery.after(&outcome, policy, now, &mut rng);
+            (next, Verdict::of(&outcome))
         };
         let attempt = Attempt {
             number: claimed.delivery.attempts.saturating_add(1),
@@ -111,6 +119,7 @@ impl Attempter {
             frozen: frozen.filter(|_| next != Next::Done),
         };
         self.settle(claimed.lease, settlement, phase).await;
+        verdict
     }
 
     /// Lets a delivery wait until its route is in the configuration again.

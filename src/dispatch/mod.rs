@@ -1,20 +1,24 @@
 //! What goes out: every pending delivery is tried when it is due, until it is delivered or dead.
 //!
-//! Promise: each target has its own lane (claims, slots, connections), so that a slow or dead one
+//! Promise: each target has its own lane (claims, limits, breaker, connections), so that a slow or dead one
 //! delays no other; a reload changes what the next attempts are like and cuts none off;
 //! the first rendered body is kept and sent again unchanged, signed anew each time;
 //! an outcome is recorded as long as the process lives. Not here: what follows from an outcome (see
 //! `delivery`), when the next attempt is due (see `retry`), where deliveries are kept (see `store`).
 
 mod attempt;
+mod breaker;
 mod client;
 mod connect;
 mod failure;
+mod lanes;
 mod meter;
+mod pace;
 mod payload;
 mod run;
 #[cfg(test)]
 pub(crate) mod testing;
+mod window;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -28,6 +32,9 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{Id, JoinSet};
+
+pub use self::breaker::Fault;
+pub use self::lanes::{BreakerState, BreakerView, LaneView, Lanes};
 
 use self::payload::Mended;
 use self::run::Lane;
@@ -59,6 +66,7 @@ struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    lanes: Arc<Lanes>,
     mended: Mended,
     /// Permits for renders that take long: as many run at a time as there are processors.
     renders: Arc<Semaphore>,
@@ -80,6 +88,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct Dispatcher {
     phase: watch::Sender<Phase>,
+    lanes: Arc<Lanes>,
     /// One task, which holds those of the lanes.
     supervisor: JoinSet<()>,
 }
@@ -95,18 +104,30 @@ impl Dispatcher {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (phase, watcher) = watch::channel(Phase::Running);
+        let lanes = Arc::new(Lanes::default());
         let processors = std::thread::available_parallelism().map_or(1, Into::into);
         let shared = Arc::new(Shared {
             plan,
             store,
             clock,
             metrics,
+            lanes: Arc::clone(&lanes),
             mended: Mended::default(),
             renders: Arc::new(Semaphore::new(processors)),
         });
         let mut supervisor = JoinSet::new();
         supervisor.spawn(supervise(shared, watcher));
-        Self { phase, supervisor }
+        Self {
+            phase,
+            lanes,
+            supervisor,
+        }
+    }
+
+    /// What the lanes are at, while they are at work.
+    #[must_use]
+    pub fn lanes(&self) -> Arc<Lanes> {
+        Arc::clone(&self.lanes)
     }
 
     /// Stops: claims nothing more, lets attempts under way end within `bound`, then cuts them off.

@@ -1,23 +1,27 @@
-//! The lane of one target: claims what is due while slots are free, and waits for the right things.
+//! The lane of one target: claims what is due as far as attempts may begin, and waits for the right things.
 //!
-//! Promise: never more than the target's `concurrency` at a time; no wake-up is lost, because the
-//! notification is asked for before the store is. Not here: what an attempt does (see `attempt`).
+//! Promise: never more than the target's `concurrency` at a time, nor more than its `rate` allows, nor more than one probe
+//! while its breaker is open; what may not begin stays in the store untouched. What was begun and counted outlives a reload.
+//! No wake-up is lost, because the notification is asked for before the store is. Not here: what an attempt
+//! does (see `attempt`), when one may begin (see `breaker`, `pace`).
 
 use std::collections::{BTreeSet, HashMap};
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::Instant;
 
 use super::attempt::{self, Attempter};
+use super::breaker::{Breaker, Permit, Ticket, Turn, Verdict};
 use super::client::Client;
+use super::lanes::Board;
+use super::pace::{Pacer, Slot};
 use super::{Phase, Shared};
 use crate::clock;
 use crate::id::{RouteName, TargetName};
-use crate::plan::Plan;
+use crate::plan::{Plan, Target};
 use crate::store::{Claimed, Claims, Lease};
 
 /// The longest wait for a delivery to fall due; bounds what a step of the machine's clock can do.
@@ -45,10 +49,20 @@ pub(super) struct Lane {
     /// What makes attempts by the plan in force; `None` while that has no such target.
     attempter: Option<Arc<Attempter>>,
     phase: watch::Receiver<Phase>,
-    running: JoinSet<()>,
-    leases: HashMap<Id, Lease>,
+    running: JoinSet<Verdict>,
+    under_way: HashMap<Id, UnderWay>,
+    breaker: Breaker,
+    pacer: Pacer,
+    board: Board,
     /// The pause after the next failed claim.
     pause: Duration,
+}
+
+/// What is kept of a task until it ends.
+struct UnderWay {
+    lease: Lease,
+    /// What it was begun with; `None` if it is no attempt but only waits to release what broke down.
+    begun: Option<(Ticket, Slot)>,
 }
 
 /// What ends the wait after a claim, besides a finished attempt, another plan and the end.
@@ -64,6 +78,13 @@ impl Wake {
         at: None,
         arrival: false,
     };
+
+    fn at(time: Instant) -> Self {
+        Self {
+            at: Some(time),
+            ..Self::NEVER
+        }
+    }
 }
 
 impl Lane {
@@ -72,13 +93,22 @@ impl Lane {
         name: TargetName,
         phase: watch::Receiver<Phase>,
     ) -> Self {
+        let board = Board::new(
+            Arc::clone(&shared.lanes),
+            Arc::clone(&shared.metrics),
+            Arc::clone(&shared.clock),
+            name.clone(),
+        );
         Self {
             shared,
             name,
             attempter: None,
             phase,
             running: JoinSet::new(),
-            leases: HashMap::new(),
+            under_way: HashMap::new(),
+            breaker: Breaker::default(),
+            pacer: Pacer::default(),
+            board,
             pause: FIRST_PAUSE,
         }
     }
@@ -99,6 +129,7 @@ impl Lane {
             let mut arrived = pin!(arrivals.notified());
             arrived.as_mut().enable();
             let wake = self.fill().await;
+            self.show();
             tokio::select! {
                 () = arrived, if wake.arrival => {}
                 () = until(wake.at), if wake.at.is_some() => {}
@@ -116,8 +147,16 @@ impl Lane {
         self.wind_up().await;
     }
 
-    /// Makes the next attempts by this plan; those under way go on as they began. Connections are kept unless
-    /// how they are made has changed. What waited for a route that is back is let go on.
+    /// Tells the operator what it is at.
+    fn show(&mut self) {
+        match self.attempter {
+            Some(_) => self.board.show(self.running.len(), &self.breaker),
+            None => self.board.clear(),
+        }
+    }
+
+    /// Makes the next attempts by this plan; those under way go on as they began, and count for its limits. Connections
+    /// are kept unless how they are made has changed. What waited for a route that is back is let go on.
     fn adopt(&mut self, plan: &Plan) {
         let Some(target) = plan.targets.get(&self.name) else {
             self.attempter = None;
@@ -128,6 +167,10 @@ impl Lane {
             Some(client) if client.suits(target, &plan.egress) => Arc::clone(client),
             _ => Arc::new(Client::new(target, &plan.egress)),
         };
+        self.pacer.adopt(target.rate);
+        if let Some(turn) = self.breaker.adopt(target.breaker) {
+            self.tell(turn);
+        }
         self.attempter = Some(Arc::new(Attempter {
             shared: Arc::clone(&self.shared),
             target: Arc::clone(target),
@@ -145,65 +188,101 @@ impl Lane {
         tokio::spawn(async move { attempt::resume(&shared, &name, &routes, phase).await });
     }
 
-    /// Claims as much as there are free slots and starts it.
+    /// Claims as much as may begin and starts it.
     async fn fill(&mut self) -> Wake {
         let Some(attempter) = self.attempter.clone() else {
             return Wake::NEVER;
         };
         let Attempter { shared, target, .. } = &*attempter;
-        let free = target.concurrency.max(1).saturating_sub(self.running.len());
-        if free == 0 {
-            return Wake::NEVER;
-        }
-        let Claims { taken, next_due } = match shared.store.claim(&target.name, free).await {
+        let most = match self.room(target) {
+            Ok(most) => most,
+            Err(wake) => return wake,
+        };
+        let Claims { taken, next_due } = match shared.store.claim(&target.name, most).await {
             Ok(claims) => claims,
             Err(error) => {
                 let pause = self.pause;
                 tracing::warn!(target_name = %target.name, %error, ?pause, "cannot claim deliveries");
                 self.pause = (pause * 2).min(LONGEST_PAUSE);
-                return Wake {
-                    at: Some(Instant::now() + pause),
-                    arrival: false,
-                };
+                return Wake::at(Instant::now() + pause);
             }
         };
         self.pause = FIRST_PAUSE;
-        let full = taken.len() >= free;
+        let full = taken.len() >= most;
+        for claimed in taken {
+            self.start(&attempter, claimed);
+        }
+        if full {
+            // There may be more that is due, for when there is room again.
+            let room = self.room(target);
+            return room.err().unwrap_or_else(|| Wake::at(Instant::now()));
+        }
         let due = next_due.map(|due| {
             let wait = clock::between(shared.clock.now(), due);
             Instant::now() + wait.clamp(SHORTEST_WAIT, LONGEST_WAIT)
         });
-        for claimed in taken {
-            self.start(&attempter, claimed);
-        }
         Wake {
-            at: due.filter(|_| !full),
-            arrival: !full,
+            at: due,
+            arrival: true,
+        }
+    }
+
+    /// How many attempts may begin now, which is at least one; else what to wait for.
+    fn room(&self, target: &Target) -> Result<usize, Wake> {
+        let now = Instant::now();
+        let free = target.concurrency.max(1).saturating_sub(self.running.len());
+        let free = match self.breaker.permit(now) {
+            Permit::Free => free,
+            Permit::Probe => free.min(1),
+            Permit::NotBefore(time) => return Err(Wake::at(time)),
+            // Its end wakes, as that of any attempt does.
+            Permit::AfterProbe => 0,
+        };
+        if free == 0 {
+            return Err(Wake::NEVER);
+        }
+        match self.pacer.room(now) {
+            0 => Err(Wake::at(self.pacer.wake(now))),
+            paced => Ok(free.min(paced)),
         }
     }
 
     fn start(&mut self, attempter: &Arc<Attempter>, claimed: Claimed) {
-        let lease = claimed.lease;
+        let now = Instant::now();
+        let under_way = UnderWay {
+            lease: claimed.lease,
+            begun: Some((self.breaker.begin(now), self.pacer.take(now))),
+        };
         let attempter = Arc::clone(attempter);
         let phase = self.phase.clone();
         let task = self
             .running
             .spawn(async move { attempter.attempt(claimed, phase).await });
-        self.leases.insert(task.id(), lease);
+        self.under_way.insert(task.id(), under_way);
     }
 
     /// Takes note of an attempt that ended; one that broke down is released after a pause.
-    fn reap(&mut self, ended: Result<(Id, ()), JoinError>) {
+    fn reap(&mut self, ended: Result<(Id, Verdict), JoinError>) {
         let error = match ended {
-            Ok((id, ())) => {
-                self.leases.remove(&id);
+            Ok((id, verdict)) => {
+                let begun = self.under_way.remove(&id).and_then(|it| it.begun);
+                if let Some((ticket, slot)) = begun {
+                    self.ended(ticket, verdict);
+                    if verdict == Verdict::Unknown {
+                        self.pacer.give_back(slot);
+                    }
+                }
                 return;
             }
             Err(error) => error,
         };
-        let Some(lease) = self.leases.remove(&error.id()) else {
+        let Some(UnderWay { lease, begun }) = self.under_way.remove(&error.id()) else {
             return;
         };
+        // Whether it had sent something is not known, so its slot is taken.
+        if let Some((ticket, _)) = begun {
+            self.ended(ticket, Verdict::Unknown);
+        }
         tracing::error!(
             target_name = %self.name, delivery = %lease.delivery, %error,
             "an attempt broke down; it will be made again"
@@ -216,8 +295,34 @@ impl Lane {
                 () = attempt::reached(&mut phase, Phase::Stopping) => {}
             }
             attempt::release(&shared, lease).await;
+            Verdict::Unknown
         });
-        self.leases.insert(task.id(), lease);
+        let begun = None;
+        self.under_way.insert(task.id(), UnderWay { lease, begun });
+    }
+
+    /// Takes note of what an attempt says of the target.
+    fn ended(&mut self, ticket: Ticket, verdict: Verdict) {
+        let turn = self.breaker.end(ticket, verdict, Instant::now());
+        if let Some(turn) = turn {
+            self.tell(turn);
+        }
+    }
+
+    fn tell(&self, turn: Turn) {
+        match turn {
+            Turn::Opened(why) => {
+                self.board.opened();
+                let last = self.breaker.last_fault().map(tracing::field::display);
+                tracing::warn!(
+                    target_name = %self.name, %why, last_failure = last,
+                    "a target is taken to be down; its deliveries wait, and it is probed"
+                );
+            }
+            Turn::Closed => tracing::info!(
+                target_name = %self.name, "deliveries to a target that was taken to be down go on"
+            ),
+        }
     }
 
     /// Lets the attempts under way end, until they are to be cut off; releases what is left then.
@@ -234,7 +339,7 @@ impl Lane {
             return;
         }
         self.running.shutdown().await;
-        for (_, lease) in self.leases.drain() {
+        for (_, UnderWay { lease, .. }) in self.under_way.drain() {
             attempt::release(&self.shared, lease).await;
         }
     }
@@ -248,7 +353,7 @@ impl Lane {
 
 async fn until(at: Option<Instant>) {
     match at {
-        Some(at) => tokio::time::sleep_until(at).await,
+        Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
 }

@@ -18,6 +18,7 @@ use crate::id::DeliveryId;
 use crate::plan::Target;
 
 mod egress;
+mod limits;
 
 const BODY: &[u8] = br#"{"a":1}"#;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ingate::config::{Compiled, ConfigErrors, load, schema};
-use ingate::plan::{Dedupe, DedupeBy, Unmatched};
+use ingate::plan::{BreakerPolicy, Dedupe, DedupeBy, Unmatched};
 use ingate::trial;
 use serde_json::Value;
 
@@ -182,7 +182,7 @@ fn the_schema_takes_what_is_right() {
 }
 
 /// The golden cases whose mistakes are of shape, which a schema can see.
-const WRONG_IN_SHAPE: [&str; 19] = [
+const WRONG_IN_SHAPE: [&str; 20] = [
     "aliases",
     "dedupe",
     "egress-proxy",
@@ -199,6 +199,7 @@ const WRONG_IN_SHAPE: [&str; 19] = [
     "scheme",
     "secret-shapes",
     "several-at-once",
+    "target-limits",
     "tests",
     "unknown-key",
     "wrong-type",
@@ -368,6 +369,9 @@ fn the_example_loads_with_the_shipped_templates() {
             .iter()
             .any(|(name, value)| name == "x-tenant" && !value.is_sensitive())
     );
+    assert_eq!(erp.rate.unwrap().to_string(), "50/s");
+    assert_eq!(erp.breaker, plan.targets["finance"].breaker);
+    assert_eq!(plan.targets["audit"].breaker, None);
     assert_eq!(plan.sources["wingspan"].dedupe, None);
     assert_eq!(plan.vars["tenant"], "acme");
 }
@@ -437,6 +441,14 @@ fn what_is_left_out_has_its_default() {
     );
     assert_eq!(plan.targets["erp"].timeout, Duration::from_secs(15));
     assert_eq!(plan.targets["erp"].concurrency, 8);
+    assert_eq!(plan.targets["erp"].rate, None);
+    let breaker = BreakerPolicy {
+        failures: 10,
+        ratio: 0.5,
+        requests: 20,
+        window: Duration::from_secs(30),
+    };
+    assert_eq!(plan.targets["erp"].breaker, Some(breaker));
     assert!(plan.targets["erp"].sign.is_none());
     assert!(plan.router.routes()[0].template.is_none());
 }

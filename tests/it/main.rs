@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod breaker;
 mod care;
 mod cli;
 mod config;

@@ -196,13 +196,13 @@ impl Story {
              - {{name: tested, from: token, match: {{body: {{kind: tested}}}}, template: ok.json.liquid, to: mirror, \
              tests: [{{event: event.json, expect: expect.json}}]}}\n\
              targets:\n  \
-             echo:\n    url: {}\n    retry: {{schedule: [20ms], attempts: 2}}\n    \
+             echo:\n    url: {}\n    retry: {{schedule: [20ms], attempts: 2}}\n    breaker: off\n    \
              tls: {{ca: ca.pem, cert: relay.pem, key: {{value: {relay_key}}}}}\n    \
              headers: {{authorization: {{env: OUT_AUTHORIZATION}}, x-api-key: {{file: secrets/api-key}}}}\n    \
              sign: {{preset: standard-webhooks, secrets: [{{file: secrets/out}}, {{env: OUT_SECRET}}]}}\n  \
              shop:\n    url: http://shop.invalid/hooks\n    retry: {{schedule: [20ms]}}\n    \
              sign: {{preset: standard-webhooks, secrets: [{{env: OUT_SECRET}}]}}\n  \
-             mirror:\n    url: {}\n    retry: {{schedule: [20ms], attempts: 2}}\n    \
+             mirror:\n    url: {}\n    retry: {{schedule: [20ms], attempts: 2}}\n    breaker: off\n    \
              sign: {{preset: hmac, secrets: [{{value: {OUT_INLINE}}}]}}\n",
             self.site.public,
             self.site.admin,
@@ -547,6 +547,7 @@ impl Story {
             "/api/v1/audit?limit=500",
             "/api/v1/events?limit=500",
             "/api/v1/deliveries?limit=500",
+            "/api/v1/targets",
             "/api/v1/events?x=1",
             "/api/v1/events/x",
         ]

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -455,6 +455,8 @@ pub enum Turn {
     Echo,
     /// Answers with status 500 and the body of the request.
     Mirror,
+    /// Answers with 200 after this time.
+    After(Duration),
     /// Never answers.
     Hang,
 }
@@ -469,6 +471,8 @@ pub struct Received {
     pub at: Timestamp,
     /// What it was answered with; `None` if it never is.
     pub answered: Option<u16>,
+    /// How many requests were there without an answer, this one included.
+    pub under_way: usize,
 }
 
 impl Received {
@@ -498,6 +502,16 @@ struct PeerShared {
     script: Mutex<VecDeque<Turn>>,
     received: Mutex<Vec<Received>>,
     down: AtomicBool,
+    under_way: AtomicUsize,
+}
+
+/// A request without an answer.
+struct UnderWay<'a>(&'a AtomicUsize);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Peer {
@@ -636,6 +650,8 @@ async fn answer_as_told(
         format!("{name}: {value}\n")
     });
     let echo: String = lines.collect();
+    let before = shared.under_way.fetch_add(1, Ordering::SeqCst);
+    let _until_answered = UnderWay(&shared.under_way);
     let turn = shared.script.lock().unwrap().pop_front();
     let turn = turn.unwrap_or(Turn::Status(200));
     shared.received.lock().unwrap().push(Received {
@@ -646,9 +662,11 @@ async fn answer_as_told(
         at: Timestamp::now(),
         answered: match &turn {
             Turn::Status(status) | Turn::With(status, _) => Some(*status),
+            Turn::After(..) => Some(200),
             Turn::Echo | Turn::Mirror => Some(500),
             Turn::Hang => None,
         },
+        under_way: before + 1,
     });
     let (status, headers) = match turn {
         Turn::Status(status) => (status, Vec::new()),
@@ -660,6 +678,10 @@ async fn answer_as_told(
         Turn::Mirror => {
             let answer = Response::builder().status(500);
             return Ok(answer.body(Full::new(body)).unwrap());
+        }
+        Turn::After(time) => {
+            tokio::time::sleep(time).await;
+            (200, Vec::new())
         }
         Turn::Hang => std::future::pending().await,
     };

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::event::{Event, EventParts};
 use crate::id::EventId;
 use crate::pattern::Pattern;
-use crate::plan::{Plan, Route, Router, Source, Target};
+use crate::plan::{BreakerPolicy, Plan, Route, Router, Source, Target};
 use crate::redact::Redaction;
 use crate::retry::RetryPolicy;
 use crate::signature::{Scheme, SchemeRecord};
@@ -54,7 +54,8 @@ pub(crate) fn event(body: &[u8], now: Timestamp) -> Event {
     })
 }
 
-/// A target at this address, unsigned, with the retry policy `wreno` (2 s, doubling, 10 attempts).
+/// A target at this address, unsigned, with the retry policy `wreno` (2 s, doubling, 10 attempts) and the breaker
+/// that targets have unless configured.
 pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
     Target {
         name: name.parse().unwrap(),
@@ -64,6 +65,13 @@ pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
         retry: RetryPolicy::preset("wreno").unwrap(),
         timeout: Duration::from_secs(15),
         concurrency: 4,
+        rate: None,
+        breaker: Some(BreakerPolicy {
+            failures: 10,
+            ratio: 0.5,
+            requests: 20,
+            window: Duration::from_secs(30),
+        }),
         order: None,
         tls: None,
     }

@@ -1,0 +1,198 @@
+//! What the lanes of all targets are at, for the operator: attempts under way, breakers. In memory and in metrics.
+//!
+//! A lane tells when something has changed; who reads gets a copy. A target that leaves the plan leaves this, too.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::breaker::{Breaker, Fault};
+use crate::clock::{self, Clock};
+use crate::id::TargetName;
+use crate::metrics::Metrics;
+
+/// What rounds a time up when it is cut to whole milliseconds, as all times that are shown are.
+const ALMOST_ONE: Duration = Duration::from_nanos(999_999);
+
+/// What the lanes of all targets are at.
+#[derive(Debug, Default)]
+pub struct Lanes(Mutex<BTreeMap<TargetName, LaneView>>);
+
+/// What the lane of a target is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LaneView {
+    /// Attempts under way.
+    pub running: usize,
+    /// Its breaker; `None` if that is off.
+    pub breaker: Option<BreakerView>,
+}
+
+/// How the breaker of a target stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerView {
+    /// Its state.
+    pub state: BreakerState,
+    /// Since when it is closed; while it is not, when it opened.
+    pub since: Timestamp,
+    /// While it is open, when the next probe is made, or as soon after as a delivery is due.
+    pub next_probe: Option<Timestamp>,
+    /// Attempts that have failed since the last one that did not, probes included.
+    pub failures_in_a_row: u32,
+    /// How the last one that failed did; `None` if none has.
+    pub last_failure: Option<Fault>,
+}
+
+/// The states of a breaker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Attempts are made.
+    Closed,
+    /// Deliveries wait for the next probe.
+    Open,
+    /// Deliveries wait for the end of a probe.
+    HalfOpen,
+}
+
+impl BreakerState {
+    /// Its name in API and metrics; one of [`crate::metrics::BREAKER_STATES`].
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+        }
+    }
+}
+
+impl Lanes {
+    /// What the lane of this target is at; `None` if there is none.
+    #[must_use]
+    pub fn get(&self, target: &TargetName) -> Option<LaneView> {
+        self.lock().get(target).copied()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TargetName, LaneView>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set(&self, target: &TargetName, view: LaneView) {
+        self.lock().insert(target.clone(), view);
+    }
+}
+
+/// Where one lane tells what it is at. What it told is withdrawn with it.
+pub(super) struct Board {
+    lanes: Arc<Lanes>,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    target: TargetName,
+    shown: Option<LaneView>,
+    /// The next probe by both clocks, so that it is told as the same time while it is the same.
+    next_probe: Option<(Instant, Timestamp)>,
+}
+
+impl Board {
+    pub(super) fn new(
+        lanes: Arc<Lanes>,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        target: TargetName,
+    ) -> Self {
+        Self {
+            lanes,
+            metrics,
+            clock,
+            target,
+            shown: None,
+            next_probe: None,
+        }
+    }
+
+    /// Tells how it stands now, if that has changed.
+    pub(super) fn show(&mut self, running: usize, breaker: &Breaker) {
+        let breaker = breaker.is_on().then(|| self.breaker(breaker));
+        let view = LaneView { running, breaker };
+        if self.shown == Some(view) {
+            return;
+        }
+        let name = self.target.as_str();
+        if self.shown.is_none_or(|shown| shown.running != running) {
+            self.metrics.set_target_running(name, running);
+        }
+        let state = breaker.map(|it| it.state);
+        let told = self.shown.map(|shown| shown.breaker.map(|it| it.state));
+        if told != Some(state) {
+            let state = state.map(BreakerState::as_str);
+            self.metrics.set_breaker_state(name, state);
+        }
+        self.shown = Some(view);
+        self.lanes.lock().insert(self.target.clone(), view);
+    }
+
+    fn breaker(&mut self, breaker: &Breaker) -> BreakerView {
+        let state = breaker.state();
+        let is_closed = |state| state == BreakerState::Closed;
+        let shown = self.shown.and_then(|shown| shown.breaker);
+        let same = shown.filter(|it| is_closed(it.state) == is_closed(state));
+        let next_probe = breaker.next_probe().map(|at| match self.next_probe {
+            Some((known, told)) if known == at => (at, told),
+            _ => {
+                let wait = at.saturating_duration_since(Instant::now()) + ALMOST_ONE;
+                let wait = wait.as_millis().try_into().unwrap_or(u64::MAX);
+                (
+                    at,
+                    clock::after(self.clock.now(), Duration::from_millis(wait)),
+                )
+            }
+        });
+        self.next_probe = next_probe;
+        BreakerView {
+            state,
+            since: same.map_or_else(|| self.clock.now(), |it| it.since),
+            next_probe: next_probe.map(|(_, told)| told),
+            failures_in_a_row: breaker.in_a_row(),
+            last_failure: breaker.last_fault(),
+        }
+    }
+
+    /// Counts that the breaker has opened.
+    pub(super) fn opened(&self) {
+        if self.shown.is_some() {
+            self.metrics.breaker_opened(self.target.as_str());
+        }
+    }
+
+    /// Withdraws what it told.
+    pub(super) fn clear(&mut self) {
+        if self.shown.take().is_some() {
+            self.lanes.lock().remove(&self.target);
+            self.metrics.forget_target(self.target.as_str());
+        }
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::BREAKER_STATES;
+
+    #[test]
+    fn every_state_has_its_series() {
+        let states = [
+            BreakerState::Closed,
+            BreakerState::Open,
+            BreakerState::HalfOpen,
+        ];
+        assert_eq!(states.map(BreakerState::as_str), BREAKER_STATES);
+    }
+}
