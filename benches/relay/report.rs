@@ -2,8 +2,8 @@
 
 use crate::phase::Figures;
 
-/// A row: what it says, and the figure of each column.
-type Row<'r> = (&'r str, &'r dyn Fn(&Figures) -> String);
+/// A row: what it says, and how a column's figure is made.
+type Row<'r, F> = (&'r str, &'r dyn Fn(&Figures) -> F);
 
 fn table(corner: &str, columns: &[&str], rows: &[(String, Vec<String>)]) {
     println!("| {corner} | {} |", columns.join(" | "));
@@ -16,7 +16,7 @@ fn table(corner: &str, columns: &[&str], rows: &[(String, Vec<String>)]) {
 
 /// All figures of the phases, one column each.
 pub fn figures(phases: &[(&str, &Figures)]) {
-    let rows: [Row<'_>; 16] = [
+    let rows: [Row<'_, String>; 16] = [
         ("events", &|f| f.events.to_string()),
         ("accepted/s", &|f| whole(f.accepted)),
         ("end to end, events/s", &|f| whole(f.through)),
@@ -70,7 +70,7 @@ pub fn ratios(bare: &[&Figures], phases: &[(&str, &Figures)]) {
     let mean = |figure: &dyn Fn(&Figures) -> f64| {
         bare.iter().map(|f| figure(f)).sum::<f64>() / bare.len() as f64
     };
-    let rows: [(&str, &dyn Fn(&Figures) -> f64); 5] = [
+    let rows: [Row<'_, f64>; 5] = [
         ("accepted/s", &|f| f.accepted),
         ("end to end, events/s", &|f| f.through),
         ("delivered/s", &|f| f.delivered),
