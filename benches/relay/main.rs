@@ -41,32 +41,44 @@ const STEADY: f64 = 2000.0;
 /// How long a daemon may take to be ready.
 const START: Duration = Duration::from_secs(20);
 
-/// How many events are sent in a phase.
+/// How many events are sent in a phase, and which phases are run.
 #[derive(Clone, Copy)]
-struct Size {
+struct Run {
     warm_up: usize,
     events: usize,
     steady: usize,
+    only: Option<Phase>,
 }
 
-const FULL: Size = Size {
+const FULL: Run = Run {
     warm_up: 5000,
     events: 60_000,
     steady: 20_000,
+    only: None,
 };
 
-const QUICK: Size = Size {
+const QUICK: Run = Run {
     warm_up: 500,
     events: 5000,
     steady: 4000,
+    only: None,
 };
 
 /// Where nothing is to be measured, as under `cargo test --benches`.
-const SMOKE: Size = Size {
+const SMOKE: Run = Run {
     warm_up: 50,
     events: 200,
     steady: 200,
+    only: None,
 };
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Bare,
+    One,
+    Three,
+    Steady,
+}
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -78,7 +90,7 @@ fn main() -> ExitCode {
         // `cargo bench` adds `--bench`; `cargo test --benches` adds nothing
         _ if !arguments.contains(&"--bench") => compare(SMOKE),
         ["outage", rest @ ..] => outage::run(rest),
-        _ => sized(&arguments).and_then(compare),
+        _ => read(&arguments).and_then(compare),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -89,21 +101,31 @@ fn main() -> ExitCode {
     }
 }
 
-fn sized(arguments: &[&str]) -> io::Result<Size> {
-    let mut size = FULL;
+fn read(arguments: &[&str]) -> io::Result<Run> {
+    let mut run = FULL;
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match *argument {
             "--bench" => {}
-            "--quick" => size = QUICK,
+            "--quick" => run = QUICK,
             "--events" => {
                 let events = arguments.next().and_then(|events| events.parse().ok());
-                size.events = events.ok_or_else(|| io::Error::other("--events wants a number"))?;
+                run.events = events.ok_or_else(|| io::Error::other("--events wants a number"))?;
+                run.steady = run.events;
+            }
+            "--only" => {
+                run.only = Some(match arguments.next() {
+                    Some(&"bare") => Phase::Bare,
+                    Some(&"one") => Phase::One,
+                    Some(&"three") => Phase::Three,
+                    Some(&"steady") => Phase::Steady,
+                    _ => return Err(io::Error::other("--only wants bare, one, three or steady")),
+                });
             }
             other => return Err(io::Error::other(format!("`{other}` is not known"))),
         }
     }
-    Ok(size)
+    Ok(run)
 }
 
 /// A folder that is removed at the end, on the disk that is to be measured.
@@ -114,7 +136,7 @@ fn folder() -> io::Result<TempDir> {
     TempDir::with_prefix_in("relay-", parent)
 }
 
-fn compare(size: Size) -> io::Result<()> {
+fn compare(run: Run) -> io::Result<()> {
     let place = folder()?;
     let cores = std::thread::available_parallelism()?;
     println!(
@@ -125,35 +147,61 @@ fn compare(size: Size) -> io::Result<()> {
         process::sync_time(place.path())?
     );
     drop(place);
-    let sizes = (size.warm_up, size.events);
-    let bare = bare(sizes)?;
-    let one = daemon(1, sizes, Pace::Closed)?;
-    let three = daemon(3, sizes, Pace::Closed)?;
-    let bare_again = self::bare(sizes)?;
-    let steady = daemon(1, (size.warm_up, size.steady), Pace::Open(STEADY))?;
-    let offered = format!("1 target, {STEADY} offered/s");
-    report::figures(&[
-        ("bare proxy", &bare),
-        ("bare proxy, again", &bare_again),
-        ("1 target", &one),
-        ("3 targets", &three),
-        (&offered, &steady),
-    ]);
-    report::threads(&[("1 target", &one), ("3 targets", &three)]);
-    report::ratios(
-        &[&bare, &bare_again],
-        &[("1 target", &one), ("3 targets", &three)],
-    );
+    // the proxy runs before and after, so that a machine that changes meanwhile shows
+    let order = [
+        Phase::Bare,
+        Phase::One,
+        Phase::Three,
+        Phase::Bare,
+        Phase::Steady,
+    ];
+    let mut bare: Vec<Figures> = Vec::new();
+    let mut daemons: Vec<(Phase, Figures)> = Vec::new();
+    let wanted = |phase: &Phase| run.only.is_none_or(|only| only == *phase);
+    for phase in order.into_iter().filter(wanted) {
+        let closed = (run.warm_up, run.events);
+        match phase {
+            Phase::Bare => bare.push(measure_proxy(closed)?),
+            Phase::One => daemons.push((phase, measure_daemon(1, closed, Pace::Closed)?)),
+            Phase::Three => daemons.push((phase, measure_daemon(3, closed, Pace::Closed)?)),
+            Phase::Steady => {
+                let steady = (run.warm_up, run.steady);
+                daemons.push((phase, measure_daemon(1, steady, Pace::Open(STEADY))?));
+            }
+        }
+    }
+    let steady = format!("1 target, {STEADY} offered/s");
+    let daemons: Vec<(&str, &Figures)> = daemons
+        .iter()
+        .map(|(phase, figures)| {
+            let name = match phase {
+                Phase::Three => "3 targets",
+                Phase::Steady => &steady,
+                Phase::Bare | Phase::One => "1 target",
+            };
+            (name, figures)
+        })
+        .collect();
+    let names = ["bare proxy", "bare proxy, again"];
+    let mut all: Vec<(&str, &Figures)> = names.into_iter().zip(&bare).collect();
+    all.extend(&daemons);
+    report::figures(&all);
+    report::threads(&daemons);
+    if run.only.is_none() {
+        let pushed = daemons.iter().filter(|(name, _)| *name != steady);
+        let pushed: Vec<(&str, &Figures)> = pushed.copied().collect();
+        report::ratios(&bare, &pushed);
+    }
     Ok(())
 }
 
-fn bare(sizes: (usize, usize)) -> io::Result<Figures> {
+fn measure_proxy(sizes: (usize, usize)) -> io::Result<Figures> {
     let targets = Targets::start(1, sizes.0 + sizes.1)?;
     let proxy = Process::proxy(targets.addresses[0])?;
     phase::run(&proxy, &targets, sizes, Pace::Closed)
 }
 
-fn daemon(count: usize, sizes: (usize, usize), pace: Pace) -> io::Result<Figures> {
+fn measure_daemon(count: usize, sizes: (usize, usize), pace: Pace) -> io::Result<Figures> {
     let place = folder()?;
     let targets = Targets::start(count, sizes.0 + sizes.1)?;
     let doors = Doors::free()?;

@@ -66,10 +66,9 @@ pub fn threads(phases: &[(&str, &Figures)]) {
 }
 
 /// Each phase against the bare proxy, whose figures are the means of its runs.
-pub fn ratios(bare: &[&Figures], phases: &[(&str, &Figures)]) {
-    let mean = |figure: &dyn Fn(&Figures) -> f64| {
-        bare.iter().map(|f| figure(f)).sum::<f64>() / bare.len() as f64
-    };
+pub fn ratios(bare: &[Figures], phases: &[(&str, &Figures)]) {
+    let mean =
+        |figure: &dyn Fn(&Figures) -> f64| bare.iter().map(figure).sum::<f64>() / bare.len() as f64;
     let rows: [Row<'_, f64>; 5] = [
         ("accepted/s", &|f| f.accepted),
         ("end to end, events/s", &|f| f.through),
