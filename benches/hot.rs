@@ -15,6 +15,7 @@
 #[allow(dead_code)]
 mod event;
 
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -250,14 +251,21 @@ impl Place {
         }
     }
 
-    /// Admits so many events with a delivery each, from 64 tasks, and says how long it took, without making them.
-    fn admit(&self, count: usize) -> Duration {
-        let admissions: Vec<Admission> = (0..count).map(|_| self.admission()).collect();
+    /// Admits so many events with a delivery each, from 64 tasks.
+    fn admit(&self, count: usize) {
+        self.admit_all(self.admissions(count));
+    }
+
+    /// So many of them, divided among 64.
+    fn admissions(&self, count: usize) -> Vec<Vec<Admission>> {
         let mut shares: Vec<Vec<Admission>> = (0..WRITERS).map(|_| Vec::new()).collect();
-        for (at, admission) in admissions.into_iter().enumerate() {
-            shares[at % WRITERS].push(admission);
+        for at in 0..count {
+            shares[at % WRITERS].push(self.admission());
         }
-        let start = Instant::now();
+        shares
+    }
+
+    fn admit_all(&self, shares: Vec<Vec<Admission>>) {
         let writers: Vec<_> = shares
             .into_iter()
             .map(|share| {
@@ -274,7 +282,6 @@ impl Place {
                 writer.await.unwrap();
             }
         });
-        start.elapsed()
     }
 
     fn admission(&self) -> Admission {
@@ -349,21 +356,21 @@ fn delivered() -> Settlement {
 /// The whole way of an event through the store: 64 admit at a time, while one claims and settles. The fold runs
 /// beside it and holds it up once it is behind.
 fn store(criterion: &mut Criterion) {
-    let place = Place::new();
+    let place = LazyCell::new(Place::new);
     let mut group = criterion.benchmark_group("store");
     group.throughput(Throughput::Elements(1)).sample_size(20);
     group.bench_function("admit, claim, settle", |bench| {
         bench.iter_custom(|count| {
             let count = usize::try_from(count).unwrap();
+            let admissions = place.admissions(count);
             let settling = place.settle_in_background(count);
             let start = Instant::now();
-            place.admit(count);
+            place.admit_all(admissions);
             place.runtime.block_on(settling).unwrap();
             start.elapsed()
         });
     });
     group.finish();
-    place.runtime.block_on(place.store.close());
 }
 
 impl Place {
@@ -390,34 +397,30 @@ impl Place {
 
 /// The fold alone, as far as it can be had from outside: the index is taken away and made anew from the journal.
 fn rebuild(criterion: &mut Criterion) {
-    let place = Place::new();
-    place.admit(REBUILT);
-    loop {
-        let claimed = place.claim();
-        if claimed.is_empty() {
-            break;
+    let place = LazyCell::new(|| {
+        let place = Place::new();
+        place.admit(REBUILT);
+        let mut waiting = REBUILT;
+        while waiting > 0 {
+            let claimed = place.claim();
+            waiting -= claimed.len();
+            place.settle(claimed);
         }
-        place.settle(claimed);
-    }
-    place.runtime.block_on(place.store.close());
-    let Place {
-        runtime,
-        store,
-        folder,
-        ..
-    } = place;
-    drop(store);
+        place.runtime.block_on(place.store.close());
+        place
+    });
     let mut group = criterion.benchmark_group("fold");
     group
         .throughput(Throughput::Elements(2 * REBUILT as u64))
         .sample_size(10);
     group.bench_function("20,000 records, reading them included", |bench| {
         bench.iter_custom(|count| {
+            let (folder, runtime) = (place.folder.path(), &place.runtime);
             let mut spent = Duration::ZERO;
             for _ in 0..count {
-                std::fs::remove_dir_all(folder.path().join("data/index")).unwrap();
+                std::fs::remove_dir_all(folder.join("data/index")).unwrap();
                 let start = Instant::now();
-                let store = open(folder.path());
+                let store = open(folder);
                 assert_eq!(runtime.block_on(store.opened()), Health::Ready);
                 spent += start.elapsed();
                 runtime.block_on(store.close());
@@ -428,30 +431,30 @@ fn rebuild(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// 64 claimed out of 20,000 or more that wait; what a delivery costs is a 64th.
+/// 64 claimed out of 20,000 that wait; what a delivery costs is a 64th.
 fn claim(criterion: &mut Criterion) {
-    let place = Place::new();
-    let mut waiting = 0;
+    let place = LazyCell::new(|| {
+        let place = Place::new();
+        place.admit(BACKLOG);
+        place
+    });
     let mut group = criterion.benchmark_group("store");
     group.throughput(Throughput::Elements(WRITERS as u64));
     group.sample_size(20);
     group.bench_function("claim 64 of a backlog", |bench| {
+        LazyCell::force(&place);
         bench.iter_custom(|count| {
             let mut spent = Duration::ZERO;
             for _ in 0..count {
-                if waiting < BACKLOG {
-                    place.admit(BACKLOG);
-                    waiting += BACKLOG;
-                }
                 let start = Instant::now();
                 let claimed = place.claim();
                 spent += start.elapsed();
-                waiting -= claimed.len();
+                assert_eq!(claimed.len(), WRITERS);
                 place.settle(claimed);
+                place.admit(WRITERS);
             }
             spent
         });
     });
     group.finish();
-    place.runtime.block_on(place.store.close());
 }

@@ -41,7 +41,6 @@ pub fn run(arguments: &[&str]) -> io::Result<()> {
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match *argument {
-            "--bench" => {}
             "--retry" => retry = arguments.next().copied().unwrap_or(RETRY),
             number => events = number.parse().map_err(io::Error::other)?,
         }

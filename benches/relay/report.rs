@@ -16,7 +16,7 @@ fn table(corner: &str, columns: &[&str], rows: &[(String, Vec<String>)]) {
 
 /// All figures of the phases, one column each.
 pub fn figures(phases: &[(&str, &Figures)]) {
-    let rows: [Row<'_, String>; 16] = [
+    let rows: [Row<'_, String>; 17] = [
         ("events", &|f| f.events.to_string()),
         ("accepted/s", &|f| whole(f.accepted)),
         ("end to end, events/s", &|f| whole(f.through)),
@@ -27,6 +27,9 @@ pub fn figures(phases: &[(&str, &Figures)]) {
         ("accept to delivery p50, ms", &|f| fine(f.delivery.p50)),
         ("accept to delivery p99, ms", &|f| fine(f.delivery.p99)),
         ("CPU s per 100k events", &|f| fine(f.cpu)),
+        ("RSS growth per 100k events, MiB", &|f| {
+            whole((f.rss.1 - f.rss.0) * 1e5 / f.events as f64)
+        }),
         ("RSS before, MiB", &|f| whole(f.rss.0)),
         ("RSS after, MiB", &|f| whole(f.rss.1)),
         ("RSS peak, MiB", &|f| whole(f.rss.2)),
