@@ -186,6 +186,7 @@ fn journal(criterion: &mut Criterion) {
         segment_bytes: 64 << 20,
         group_bytes: 8 << 20,
         waiting: 16_384,
+        waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_millis(100),
     };
     let metrics = Arc::new(Metrics::new());

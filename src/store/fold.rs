@@ -1,6 +1,6 @@
 //! The fold: one thread that opens the index (or has it rebuilt) and then takes records of the journal into it, in
-//! batches. If the index fails while it runs, the store takes nothing more until a restart,
-//! which checks and rebuilds it.
+//! batches. If the index fails while it runs (a full disk is enough for sled), the store takes nothing more
+//! until it is opened anew, checked, and rebuilt if need be; that is tried as long as the store is open.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -20,6 +20,12 @@ const IDLE: Duration = Duration::from_millis(200);
 /// How long less than a whole batch is left waiting for more: what is accepted and done meanwhile never gets into
 /// the queue, and no batch is written for each event. Nobody waits for the fold but cleaning.
 const GATHER: Duration = Duration::from_millis(20);
+
+/// The pause before an index that failed is opened anew; it doubles each time.
+const FIRST_MEND: Duration = Duration::from_millis(500);
+
+/// The longest such pause.
+const LONGEST_MEND: Duration = Duration::from_secs(15);
 
 /// How often the index is written out at most. It only decides how much is folded again after a crash, and how
 /// old a copy of the index is known to be old.
@@ -42,12 +48,36 @@ pub(super) fn run(inner: &Arc<Inner>, last_sequence: u64) {
         if changes.is_empty() {
             continue;
         }
-        if let Err(error) = fold(inner, &changes) {
+        while let Err(error) = fold(inner, &changes) {
             let cause = std::error::Error::source(&error);
-            tracing::error!(%error, ?cause, "the index failed; it is checked at the next start");
-            inner.set_phase(Phase::Failed("the index failed".to_owned()));
-            return;
+            tracing::error!(%error, ?cause, "the index failed; nothing is taken until it is mended");
+            if !mend(inner) {
+                return;
+            }
+            flushed = Flushed::default();
         }
+    }
+}
+
+/// Opens the index anew; gives false if the store stops before that is done.
+fn mend(inner: &Arc<Inner>) -> bool {
+    inner.set_phase(Phase::Starting("mending the index"));
+    let mut pause = FIRST_MEND;
+    loop {
+        std::thread::park_timeout(pause);
+        if inner.stopping.load(Ordering::SeqCst) {
+            return false;
+        }
+        let room = inner.space.check().map_err(|error| error.to_string());
+        match room.and_then(|()| start::reopen_index(inner)) {
+            Ok(()) => {
+                tracing::info!("the index is in order again");
+                inner.set_phase(Phase::Ready);
+                return true;
+            }
+            Err(why) => tracing::error!(error = %why, "the index is not mended yet"),
+        }
+        pause = (pause * 2).min(LONGEST_MEND);
     }
 }
 

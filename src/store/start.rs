@@ -38,10 +38,38 @@ enum Verdict {
 
 /// Opens the index, rebuilt if need be, and folds in what it does not hold yet.
 pub(super) fn open_index(inner: &Arc<Inner>, last_sequence: u64) -> Result<(), String> {
+    let index = obtain(inner, last_sequence)?;
+    catch_up(inner, &index)?;
+    go_live(inner, index)
+}
+
+/// Opens the index anew after it has failed. What is in memory stays as it is: it says how the index differs from the
+/// journal, and the index will say again what it said. A rebuild that does not get through leaves nothing behind.
+pub(super) fn reopen_index(inner: &Arc<Inner>) -> Result<(), String> {
+    // sled gives its file free when the last handle is gone
+    drop(inner.write_gate().take());
+    let last_sequence = inner.state().queued.1;
+    let index = obtain(inner, last_sequence)?;
+    if let Err(why) = catch_up(inner, &index) {
+        let is_new = index.meta().sequence < last_sequence;
+        drop(index);
+        if is_new {
+            let folder = inner.options.path.join(INDEX);
+            let removed = position::forget(&folder).and_then(|()| std::fs::remove_dir_all(&folder));
+            removed.map_err(|error| text(&error))?;
+        }
+        return Err(why);
+    }
+    *inner.write_gate() = Some(index);
+    Ok(())
+}
+
+/// The index, if it can be used, or a new one.
+fn obtain(inner: &Arc<Inner>, last_sequence: u64) -> Result<Index, String> {
     let store = &inner.options.path;
     let folder = store.join(INDEX);
     let found = folder.exists();
-    let index = match judge(inner, &folder, found, last_sequence)? {
+    Ok(match judge(inner, &folder, found, last_sequence)? {
         Verdict::Use(index) => index,
         Verdict::Rebuild(why) => {
             inner.set_phase(Phase::Starting("rebuilding"));
@@ -62,9 +90,7 @@ pub(super) fn open_index(inner: &Arc<Inner>, last_sequence: u64) -> Result<(), S
             std::fs::remove_dir_all(&folder).map_err(|error| text(&error))?;
             fresh(inner, &folder)?
         }
-    };
-    catch_up(inner, &index)?;
-    go_live(inner, index)
+    })
 }
 
 fn judge(inner: &Inner, folder: &Path, found: bool, last: u64) -> Result<Verdict, String> {

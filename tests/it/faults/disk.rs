@@ -84,24 +84,10 @@ async fn try_one(site: &Site, n: u64, accepted: &mut Accepted) -> bool {
     taken
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_without_any_room_refuses_and_nothing_is_lost() {
-    without_any_room(true).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "the index does not outlive a write that finds no room: nothing is taken until a restart"]
-async fn a_disk_without_any_room_heals_without_a_restart() {
-    without_any_room(false).await;
-}
-
-/// A daemon that may be started again when its index has failed, if that is allowed.
+/// A daemon, and what it has taken.
 struct Run {
     site: Site,
-    daemon: Option<Process>,
-    restart: bool,
-    /// Failures of the index that a start has seen to.
-    failures: usize,
+    daemon: Process,
     next: u64,
     accepted: Accepted,
 }
@@ -119,19 +105,7 @@ impl Run {
         while !self.send_one().await {
             let waited = start.elapsed();
             assert!(waited < PATIENCE, "nothing is taken:\n{}", self.site.log());
-            self.heal().await;
             tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Starts it again if its index has failed.
-    async fn heal(&mut self) {
-        let failures = self.site.log().matches("the index failed;").count();
-        if self.restart && failures > self.failures {
-            self.failures = failures;
-            let daemon = self.daemon.take().unwrap();
-            assert_eq!(daemon.terminate().code(), Some(0), "{}", self.site.log());
-            self.daemon = Some(self.site.start().await);
         }
     }
 
@@ -142,8 +116,9 @@ impl Run {
     }
 }
 
-/// `restart` allows that a daemon whose index has failed is started again.
-async fn without_any_room(restart: bool) {
+/// The journal goes on in a fresh segment, and the index is opened anew if the full disk has broken it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_without_any_room_refuses_and_heals_by_itself() {
     let folder = tempfile::tempdir().unwrap();
     let small = match Small::mount(&folder.path().join("data"), "16m") {
         Ok(small) => small,
@@ -155,10 +130,8 @@ async fn without_any_room(restart: bool) {
     let targets = [("up", up.url()), ("down", down.url())];
     let site = site(folder.path(), &rest(store, &targets));
     let mut run = Run {
-        daemon: Some(site.start().await),
+        daemon: site.start().await,
         site,
-        restart,
-        failures: 0,
         next: 0,
         accepted: Accepted::new(),
     };
@@ -190,13 +163,12 @@ async fn without_any_room(restart: bool) {
     let start = Instant::now();
     while !run.is_done().await {
         assert!(start.elapsed() < PATIENCE, "{}", run.site.log());
-        run.heal().await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(numbers(&up).is_superset(&all));
     assert!(numbers(&down).is_superset(&all));
     assert_no_panic(&run.site);
-    still_there(&run.site, run.daemon.unwrap(), &run.accepted).await;
+    still_there(&run.site, run.daemon, &run.accepted).await;
 }
 
 /// It ends well, and after a start all is there that was acknowledged.

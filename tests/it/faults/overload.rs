@@ -151,7 +151,6 @@ async fn a_slow_disk_holds_senders_back_and_takes_no_memory() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "what waits for the disk is bounded in records and by connections, not in bytes: some 2 MiB for each of these"]
 async fn a_slow_disk_and_many_large_requests_take_no_memory() {
     slow_disk(4096, 256, 2).await;
 }
