@@ -80,7 +80,7 @@ impl Inner {
     }
 
     fn begin(self: &Arc<Self>, admission: Admission) -> Result<Begun, StoreError> {
-        let at = self.now();
+        let at = self.due_now();
         let (answer, receiver) = watch::channel(None);
         let promised = {
             let gate = self.gate();

@@ -13,7 +13,7 @@ use super::index::rows::Place;
 use super::journal::JournalError;
 use super::local::Inner;
 use super::overlay::Overlay;
-use super::record::{self, Content, HELD};
+use super::record::{Content, HELD};
 use super::{Claimed, Claims, Lease, Settled, StoreError};
 use crate::delivery::Delivery;
 use crate::event::Event;
@@ -82,7 +82,7 @@ impl Inner {
         leases.leases.clear();
         Ok(Claims {
             taken,
-            next_due: next_due.map(record::time),
+            next_due: next_due.map(|due| self.by_clock(due)),
         })
     }
 
@@ -93,7 +93,7 @@ impl Inner {
         most: usize,
     ) -> Result<(Vec<Pick>, Option<i64>), StoreError> {
         self.journal.health()?;
-        let now = self.now();
+        let now = self.due_now();
         let gate = self.gate();
         let mut picks = Vec::new();
         loop {
@@ -187,7 +187,7 @@ impl Inner {
         }
         Ok(Claimed {
             lease: pick.lease,
-            delivery: pick.delivery,
+            delivery: self.dated(pick.delivery),
             event,
             frozen,
         })
@@ -231,7 +231,7 @@ impl Inner {
 
     fn hold_back(&self, lease: Lease, error: &StoreError) {
         let delivery = lease.delivery;
-        let until = self.now().saturating_add(HOLD_BACK);
+        let until = self.due_now().saturating_add(HOLD_BACK);
         if self.give_back(lease, |held| *held = Some(until)) == Settled::Recorded {
             tracing::error!(%delivery, %error, "a delivery cannot be tried, its event cannot be read");
         }

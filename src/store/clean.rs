@@ -94,7 +94,7 @@ pub(super) fn clean(inner: &Arc<Inner>) -> Result<usize, StoreError> {
 }
 
 fn expire_keys(inner: &Inner) -> Result<(), StoreError> {
-    let now = inner.now().saturating_sub(KEY_GRACE);
+    let now = inner.due_now().saturating_sub(KEY_GRACE);
     loop {
         let mut more = false;
         let gate = inner.gate();

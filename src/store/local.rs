@@ -21,9 +21,10 @@ use std::sync::{
     TryLockError,
 };
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
 use super::index::{Index, IndexError};
@@ -31,13 +32,15 @@ use super::journal::disk::{Disk, RealDisk};
 use super::journal::{Journal, JournalError, Options as JournalOptions, REOPEN_EVERY};
 use super::lock::{LockError, StoreLock};
 use super::overlay::{Bounds, Overlay, Phase};
+use super::record;
 use super::space::Space;
+use super::timeline::Timeline;
 use super::{
     Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
     Health, Lease, Purged, Settled, Settlement, Store, StoreError, clean, fold,
 };
 use crate::clock::Clock;
-use crate::delivery::{Attempt, Delivery};
+use crate::delivery::{Attempt, Delivery, HELD, State};
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
 use crate::metrics::Metrics;
@@ -168,6 +171,7 @@ pub(super) struct Inner {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) journal: Journal,
     pub(super) space: Space,
+    pub(super) timeline: Timeline,
     /// Told (and blocking waiters woken) when there is something to fold.
     pub(super) work: Condvar,
     /// Told when something was folded.
@@ -245,6 +249,7 @@ impl LocalStore {
             clock,
             space,
             journal,
+            timeline: Timeline::default(),
             work: Condvar::new(),
             folded: Notify::new(),
             decided: watch::Sender::new(false),
@@ -404,9 +409,29 @@ impl Inner {
         self.gate.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Milliseconds since 1970 by the store's clock.
+    /// Milliseconds since 1970 by the machine's clock.
     pub(super) fn now(&self) -> i64 {
-        super::record::millis(self.clock.now())
+        record::millis(self.clock.now())
+    }
+
+    /// The same by the store's own time, which is what due times and expiries are held against.
+    pub(super) fn due_now(&self) -> i64 {
+        self.timeline.now(self.now(), Instant::now())
+    }
+
+    /// A delivery with its due time by the machine's clock.
+    pub(super) fn dated(&self, mut delivery: Delivery) -> Delivery {
+        if let State::Pending { due } = &mut delivery.state
+            && *due != HELD
+        {
+            *due = self.by_clock(record::millis(*due));
+        }
+        delivery
+    }
+
+    /// A due time by the machine's clock.
+    pub(super) fn by_clock(&self, due: i64) -> Timestamp {
+        record::time(due.saturating_sub(self.timeline.ahead()))
     }
 }
 
@@ -508,7 +533,8 @@ impl Store for LocalStore {
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
-        Ok(self.inner.delivery_row(id)?.0.delivery(id))
+        let delivery = self.inner.delivery_row(id)?.0.delivery(id);
+        Ok(self.inner.dated(delivery))
     }
 
     async fn deliveries(

@@ -28,6 +28,7 @@ mod space;
 mod start;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 pub use local::{LocalStore, OpenError, StoreOptions};
 

@@ -54,7 +54,8 @@ impl Inner {
             let next = match settlement.next {
                 Next::Done => StoredState::Delivered(now),
                 Next::RetryAt(due) => {
-                    StoredState::Pending(record::millis(due).min(record::HELD - 1))
+                    let due = record::millis(due).saturating_add(self.timeline.ahead());
+                    StoredState::Pending(due.min(record::HELD - 1))
                 }
                 Next::Bury(reason) => StoredState::Dead(now, record::reason_code(reason)),
             };
@@ -283,7 +284,7 @@ impl Inner {
         });
         drop(state);
         self.work.notify_all();
-        Ok(delivery)
+        Ok(self.dated(delivery))
     }
 
     /// Encodes and appends. `state` must not be held.

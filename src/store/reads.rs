@@ -248,7 +248,8 @@ impl Inner {
             }
             match self.delivery_row(id) {
                 Ok((row, _)) => {
-                    found.extend(Some(row.delivery(id)).filter(|one| passes(filter, one)))
+                    let delivery = self.dated(row.delivery(id));
+                    found.extend(Some(delivery).filter(|one| passes(filter, one)));
                 }
                 Err(StoreError::NotFound) => {}
                 Err(error) => return Err(error),
@@ -272,7 +273,9 @@ impl Inner {
         }
         all.retain(|_, row| row.event_at.segment >= state.floor);
         let newest_first = all.into_iter().rev();
-        let deliveries = newest_first.map(|(id, row)| row.delivery(id)).collect();
+        let deliveries = newest_first
+            .map(|(id, row)| self.dated(row.delivery(id)))
+            .collect();
         Ok((deliveries, rest))
     }
 

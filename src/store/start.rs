@@ -253,6 +253,9 @@ fn go_live(inner: &Arc<Inner>, index: Index) -> Result<(), String> {
     let targets = index.targets().map_err(|error| text(&error))?;
     let unscrubbed = index.unscrubbed().map_err(|error| text(&error))?;
     let meta = index.meta();
+    inner
+        .timeline
+        .begin(inner.now(), meta.latest, Instant::now());
     *inner.write_gate() = Some(index);
     {
         let mut state = inner.state();

@@ -13,7 +13,7 @@ use crate::delivery::Delivery;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
 
 /// The version of keys and rows.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// Most bytes of a message id or type in a row; longer ones are read from the journal.
 pub const INLINE_TEXT: usize = 400;
@@ -328,6 +328,8 @@ pub struct MetaRow {
     pub fingerprint: u128,
     /// Bytes of all keys and values.
     pub bytes: u64,
+    /// The latest time at which anything in the journal was accepted.
+    pub latest: i64,
 }
 
 impl Default for MetaRow {
@@ -342,6 +344,7 @@ impl Default for MetaRow {
             rows: 0,
             fingerprint: 0,
             bytes: 0,
+            latest: i64::MIN,
         }
     }
 }

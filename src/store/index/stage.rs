@@ -54,7 +54,10 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         match &change.what {
-            What::Accepted { at, placed } => self.accept(*at, placed)?,
+            What::Accepted { at, placed } => {
+                self.meta.latest = self.meta.latest.max(*at);
+                self.accept(*at, placed)?;
+            }
             What::Moved {
                 moved,
                 attempt,

@@ -225,7 +225,6 @@ async fn a_day_back_and_forth_again() {
 
 /// A clock that was a day ahead and is put right: what waited for its next attempt must not wait for that day.
 #[tokio::test]
-#[ignore = "due times are points of the machine's clock: what waits when it is set back waits until it is there again"]
 async fn a_day_back_holds_no_delivery_for_a_day() {
     for restart in [false, true] {
         let folder = tempfile::tempdir().unwrap();
