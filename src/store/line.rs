@@ -5,7 +5,7 @@
 //! is known if none can stand in the index before the first in memory; otherwise the index is asked from `beyond` on, by
 //! whoever claims next. However many stand in line, only the head has to be in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::DeliveryId;
 
@@ -14,6 +14,8 @@ use crate::id::DeliveryId;
 pub struct Line {
     /// Those in memory that hold up the ones behind them, by rank.
     known: BTreeMap<u64, DeliveryId>,
+    /// Ranks of the others in memory: the index may not know yet that they hold up none.
+    passed: BTreeSet<u64>,
     /// From this rank on the index may hold others; `None`: it holds none.
     beyond: Option<u64>,
     /// The one that is given out. Nothing else is, even if it is not the head any more.
@@ -36,6 +38,7 @@ impl Default for Line {
     fn default() -> Self {
         Self {
             known: BTreeMap::new(),
+            passed: BTreeSet::new(),
             beyond: Some(0),
             claimed: None,
         }
@@ -65,9 +68,11 @@ impl Line {
     /// A delivery stands like this now.
     pub fn note(&mut self, rank: u64, id: DeliveryId, holds_up: bool, claimed: bool) {
         if holds_up {
+            self.passed.remove(&rank);
             self.known.insert(rank, id);
         } else {
             self.known.remove(&rank);
+            self.passed.insert(rank);
         }
         if claimed {
             self.claimed = Some(id);
@@ -85,14 +90,15 @@ impl Line {
 
     /// A delivery is not in memory any more; the index says how it stands.
     pub fn forget(&mut self, rank: u64) {
+        self.passed.remove(&rank);
         if self.known.remove(&rank).is_some() {
             self.beyond = Some(self.beyond.map_or(rank, |beyond| beyond.min(rank)));
         }
     }
 
-    /// Whether nothing of it is in memory.
+    /// Whether nothing of it is in memory, so that the index says all there is to say.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty() && self.claimed.is_none()
+        self.known.is_empty() && self.passed.is_empty() && self.claimed.is_none()
     }
 }
 
@@ -117,6 +123,9 @@ mod tests {
         assert_eq!(line.head(), Head::Known(id(7)));
         line.note(7, id(7), false, false);
         assert_eq!(line.head(), Head::Nobody);
+        assert!(!line.is_empty(), "the index has them yet");
+        line.forget(5);
+        line.forget(7);
         assert!(line.is_empty());
     }
 
