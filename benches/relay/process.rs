@@ -96,13 +96,16 @@ impl Process {
         count.and_then(|count| count.parse().ok()).unwrap_or(0.0)
     }
 
-    /// Ends it with a signal and waits until it is gone; says how long that took.
+    /// Ends it with a signal and waits until it is gone; says how long that took. Asked to stop, it must end well.
     pub fn end(mut self, signal: Signal) -> io::Result<Duration> {
         let start = Instant::now();
         if let Some(pid) = Pid::from_raw(self.pid().try_into().unwrap()) {
             kill_process(pid, signal)?;
         }
-        self.child.wait()?;
+        let status = self.child.wait()?;
+        if signal == Signal::TERM && !status.success() {
+            return Err(io::Error::other(format!("the daemon ended with {status}")));
+        }
         Ok(start.elapsed())
     }
 
