@@ -51,6 +51,8 @@ struct Run {
     events: usize,
     steady: usize,
     only: Option<Phase>,
+    /// Whether the figures are worth printing.
+    measuring: bool,
 }
 
 const FULL: Run = Run {
@@ -58,6 +60,7 @@ const FULL: Run = Run {
     events: 60_000,
     steady: 20_000,
     only: None,
+    measuring: true,
 };
 
 const QUICK: Run = Run {
@@ -65,6 +68,7 @@ const QUICK: Run = Run {
     events: 5000,
     steady: 4000,
     only: None,
+    measuring: true,
 };
 
 /// Where nothing is to be measured, as under `cargo test --benches`.
@@ -73,6 +77,7 @@ const SMOKE: Run = Run {
     events: 200,
     steady: 200,
     only: None,
+    measuring: false,
 };
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -176,6 +181,15 @@ fn compare(run: Run) -> io::Result<()> {
             }
         }
     }
+    if !run.measuring {
+        println!("every event came to every target exactly once; nothing was measured");
+        return Ok(());
+    }
+    print(&run, &bare, &daemons);
+    Ok(())
+}
+
+fn print(run: &Run, bare: &[Figures], daemons: &[(Phase, Figures)]) {
     let steady = format!("1 target, {STEADY} offered/s");
     let daemons: Vec<(&str, &Figures)> = daemons
         .iter()
@@ -189,14 +203,14 @@ fn compare(run: Run) -> io::Result<()> {
         })
         .collect();
     let names = ["bare proxy", "bare proxy, again"];
-    let mut all: Vec<(&str, &Figures)> = names.into_iter().zip(&bare).collect();
+    let mut all: Vec<(&str, &Figures)> = names.into_iter().zip(bare).collect();
     all.extend(&daemons);
     report::figures(&all);
     report::threads(&daemons);
     if run.only.is_none() {
         let pushed = daemons.iter().filter(|(name, _)| *name != steady);
         let pushed: Vec<(&str, &Figures)> = pushed.copied().collect();
-        report::ratios(&bare, &pushed);
+        report::ratios(bare, &pushed);
     }
     for (_, figures) in daemons.iter().filter(|(name, _)| *name == steady) {
         println!(
@@ -204,7 +218,6 @@ fn compare(run: Run) -> io::Result<()> {
             report::fine(figures.accept.p99)
         );
     }
-    Ok(())
 }
 
 fn measure_proxy(sizes: (usize, usize)) -> io::Result<Figures> {

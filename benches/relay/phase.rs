@@ -40,6 +40,8 @@ pub struct Figures {
     pub bench_cpu: f64,
     /// Percent of the machine's CPU that was used by neither.
     pub others: f64,
+    /// Events for each sync of the journal; outcomes of deliveries share it. 0 where nothing is synced.
+    pub per_sync: f64,
     /// CPU seconds per 100k events by thread of what is measured.
     pub threads: BTreeMap<String, f64>,
 }
@@ -207,6 +209,7 @@ struct Meter {
     bench: Usage,
     machine: (f64, f64),
     threads: BTreeMap<String, f64>,
+    syncs: f64,
 }
 
 impl Meter {
@@ -216,6 +219,7 @@ impl Meter {
             bench: Usage::of(std::process::id()),
             machine: machine(),
             threads: process.threads(),
+            syncs: process.syncs(),
         }
     }
 }
@@ -276,6 +280,7 @@ fn figures(
         (name.clone(), per_100k(cpu - until_now))
     });
     let through = per_second(last_arrival);
+    let syncs = after.syncs - before.syncs;
     Figures {
         events,
         accepted: per_second(sent.last()),
@@ -288,6 +293,11 @@ fn figures(
         refused: sent.refused(),
         bench_cpu: per_100k(bench_cpu),
         others: (busy - cpu - bench_cpu).max(0.0) * 100.0 / had.max(0.01),
+        per_sync: if syncs > 0.0 {
+            events as f64 / syncs
+        } else {
+            0.0
+        },
         threads: threads.collect(),
     }
 }

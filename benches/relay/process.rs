@@ -87,13 +87,25 @@ impl Process {
         Some((status, answer))
     }
 
-    /// Ends it with a signal and waits until it is gone; says how long that took.
+    /// How often it has synced its journal; 0 where there is none.
+    pub fn syncs(&self) -> f64 {
+        const COUNT: &str = "ingate_store_sync_duration_seconds_count ";
+        let metrics = self.get("/metrics").map(|(_, text)| text);
+        let metrics = metrics.unwrap_or_default();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(COUNT));
+        count.and_then(|count| count.parse().ok()).unwrap_or(0.0)
+    }
+
+    /// Ends it with a signal and waits until it is gone; says how long that took. Asked to stop, it must end well.
     pub fn end(mut self, signal: Signal) -> io::Result<Duration> {
         let start = Instant::now();
         if let Some(pid) = Pid::from_raw(self.pid().try_into().unwrap()) {
             kill_process(pid, signal)?;
         }
-        self.child.wait()?;
+        let status = self.child.wait()?;
+        if signal == Signal::TERM && !status.success() {
+            return Err(io::Error::other(format!("the daemon ended with {status}")));
+        }
         Ok(start.elapsed())
     }
 

@@ -16,7 +16,7 @@ fn table(corner: &str, columns: &[&str], rows: &[(String, Vec<String>)]) {
 
 /// All figures of the phases, one column each.
 pub fn figures(phases: &[(&str, &Figures)]) {
-    let rows: [Row<'_, String>; 17] = [
+    let rows: [Row<'_, String>; 18] = [
         ("events", &|f| f.events.to_string()),
         ("accepted/s", &|f| whole(f.accepted)),
         ("end to end, events/s", &|f| whole(f.through)),
@@ -33,6 +33,7 @@ pub fn figures(phases: &[(&str, &Figures)]) {
         ("RSS before, MiB", &|f| whole(f.rss.0)),
         ("RSS after, MiB", &|f| whole(f.rss.1)),
         ("RSS peak, MiB", &|f| whole(f.rss.2)),
+        ("events for each fdatasync", &|f| fine(f.per_sync)),
         ("refused (503) and sent again", &|f| f.refused.to_string()),
         ("load and targets, CPU s per 100k", &|f| fine(f.bench_cpu)),
         ("others on the machine, % of its CPU", &|f| whole(f.others)),
