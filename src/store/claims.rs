@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::index::Index;
 use super::index::rows::Place;
 use super::journal::JournalError;
+use super::line::LinePlace;
 use super::local::Inner;
 use super::overlay::Overlay;
 use super::record::{Content, HELD};
@@ -147,7 +148,7 @@ impl Inner {
         index: &Index,
         target: &TargetName,
         key: OrderKey,
-        from: u64,
+        from: LinePlace,
     ) -> Result<(), StoreError> {
         let holds_up = |id| self.state().holds_up(id);
         let found = index.in_line(target, key.as_bytes(), from, holds_up)?;

@@ -5,19 +5,26 @@
 //! is known if none can stand in the index before the first in memory; otherwise the index is asked from `beyond` on, by
 //! whoever claims next. However many stand in line, only the head has to be in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use crate::id::DeliveryId;
+
+/// A place in a line: the number that the event was admitted by, and the delivery. One event can have several deliveries in a
+/// line, by several routes.
+pub type LinePlace = (u64, DeliveryId);
+
+/// Where every line begins.
+pub const FIRST: LinePlace = (0, DeliveryId::from_bytes([0; 16]));
 
 /// A line of deliveries.
 #[derive(Debug)]
 pub struct Line {
-    /// Those in memory that hold up the ones behind them, by rank.
-    known: BTreeMap<u64, DeliveryId>,
-    /// Ranks of the others in memory: the index may not know yet that they hold up none.
-    passed: BTreeSet<u64>,
-    /// From this rank on the index may hold others; `None`: it holds none.
-    beyond: Option<u64>,
+    /// Those in memory that hold up the ones behind them.
+    known: BTreeSet<LinePlace>,
+    /// The others in memory: the index may not know yet that they hold up none.
+    passed: BTreeSet<LinePlace>,
+    /// From this place on the index may hold others; `None`: it holds none.
+    beyond: Option<LinePlace>,
     /// The one that is given out. Nothing else is, even if it is not the head any more.
     claimed: Option<DeliveryId>,
 }
@@ -27,8 +34,8 @@ pub struct Line {
 pub enum Head {
     /// This one.
     Known(DeliveryId),
-    /// The index knows, from this rank on.
-    Ask(u64),
+    /// The index knows, from this place on.
+    Ask(LinePlace),
     /// Nobody.
     Nobody,
 }
@@ -37,9 +44,9 @@ impl Default for Line {
     /// A line of which nothing is known.
     fn default() -> Self {
         Self {
-            known: BTreeMap::new(),
+            known: BTreeSet::new(),
             passed: BTreeSet::new(),
-            beyond: Some(0),
+            beyond: Some(FIRST),
             claimed: None,
         }
     }
@@ -48,9 +55,9 @@ impl Default for Line {
 impl Line {
     /// Who is first.
     pub fn head(&self) -> Head {
-        match (self.known.first_key_value(), self.beyond) {
-            (Some((rank, id)), beyond) if beyond.is_none_or(|beyond| *rank < beyond) => {
-                Head::Known(*id)
+        match (self.known.first(), self.beyond) {
+            (Some(first), beyond) if beyond.is_none_or(|beyond| *first < beyond) => {
+                Head::Known(first.1)
             }
             (_, Some(beyond)) => Head::Ask(beyond),
             (_, None) => Head::Nobody,
@@ -66,39 +73,47 @@ impl Line {
     }
 
     /// A delivery stands like this now.
-    pub fn note(&mut self, rank: u64, id: DeliveryId, holds_up: bool, claimed: bool) {
+    pub fn note(&mut self, place: LinePlace, holds_up: bool, claimed: bool) {
         if holds_up {
-            self.passed.remove(&rank);
-            self.known.insert(rank, id);
+            self.passed.remove(&place);
+            self.known.insert(place);
         } else {
-            self.known.remove(&rank);
-            self.passed.insert(rank);
+            self.known.remove(&place);
+            self.passed.insert(place);
         }
         if claimed {
-            self.claimed = Some(id);
-        } else if self.claimed == Some(id) {
+            self.claimed = Some(place.1);
+        } else if self.claimed == Some(place.1) {
             self.claimed = None;
         }
     }
 
     /// The index was asked from `from` on, and this is the first that it has and that is not done meanwhile.
-    pub fn asked(&mut self, from: u64, found: Option<u64>) {
+    pub fn asked(&mut self, from: LinePlace, found: Option<LinePlace>) {
         if self.beyond == Some(from) {
-            self.beyond = found.map(|rank| rank.saturating_add(1));
+            self.beyond = found.map(behind);
         }
     }
 
     /// A delivery is not in memory any more; the index says how it stands.
-    pub fn forget(&mut self, rank: u64) {
-        self.passed.remove(&rank);
-        if self.known.remove(&rank).is_some() {
-            self.beyond = Some(self.beyond.map_or(rank, |beyond| beyond.min(rank)));
+    pub fn forget(&mut self, place: LinePlace) {
+        self.passed.remove(&place);
+        if self.known.remove(&place) {
+            self.beyond = Some(self.beyond.map_or(place, |beyond| beyond.min(place)));
         }
     }
 
     /// Whether nothing of it is in memory, so that the index says all there is to say.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty() && self.passed.is_empty() && self.claimed.is_none()
+    }
+}
+
+/// The first place behind this one.
+fn behind((rank, id): LinePlace) -> LinePlace {
+    match u128::from_be_bytes(*id.as_bytes()).checked_add(1) {
+        Some(next) => (rank, DeliveryId::from_bytes(next.to_be_bytes())),
+        None => (rank.saturating_add(1), FIRST.1),
     }
 }
 
@@ -110,57 +125,82 @@ mod tests {
         DeliveryId::from_bytes([n; 16])
     }
 
+    fn at(n: u8) -> LinePlace {
+        (u64::from(n), id(n))
+    }
+
     #[test]
     fn the_head_is_known_only_where_the_index_has_none_before_it() {
         let mut line = Line::default();
-        assert_eq!(line.head(), Head::Ask(0));
-        line.note(5, id(5), true, false);
-        assert_eq!(line.head(), Head::Ask(0), "one may stand before it");
-        line.asked(0, None);
+        assert_eq!(line.head(), Head::Ask(FIRST));
+        line.note(at(5), true, false);
+        assert_eq!(line.head(), Head::Ask(FIRST), "one may stand before it");
+        line.asked(FIRST, None);
         assert_eq!(line.head(), Head::Known(id(5)));
-        line.note(7, id(7), true, false);
-        line.note(5, id(5), false, false);
+        line.note(at(7), true, false);
+        line.note(at(5), false, false);
         assert_eq!(line.head(), Head::Known(id(7)));
-        line.note(7, id(7), false, false);
+        line.note(at(7), false, false);
         assert_eq!(line.head(), Head::Nobody);
         assert!(!line.is_empty(), "the index has them yet");
-        line.forget(5);
-        line.forget(7);
+        line.forget(at(5));
+        line.forget(at(7));
         assert!(line.is_empty());
     }
 
     #[test]
     fn what_is_forgotten_is_asked_for_again() {
         let mut line = Line::default();
-        line.asked(0, None);
-        line.note(5, id(5), true, false);
-        line.note(6, id(6), true, false);
-        line.forget(6);
+        line.asked(FIRST, None);
+        line.note(at(5), true, false);
+        line.note(at(6), true, false);
+        line.forget(at(6));
         assert_eq!(line.head(), Head::Known(id(5)));
-        line.note(5, id(5), false, false);
-        assert_eq!(line.head(), Head::Ask(6));
-        line.note(6, id(6), true, false);
-        line.asked(6, Some(6));
+        line.note(at(5), false, false);
+        assert_eq!(line.head(), Head::Ask(at(6)));
+        line.note(at(6), true, false);
+        line.asked(at(6), Some(at(6)));
         assert_eq!(line.head(), Head::Known(id(6)));
-        line.forget(6);
-        assert_eq!(line.head(), Head::Ask(6));
+        line.forget(at(6));
+        assert_eq!(line.head(), Head::Ask(at(6)));
         // an answer to an older question says nothing
-        line.asked(9, None);
-        assert_eq!(line.head(), Head::Ask(6));
+        line.asked(at(9), None);
+        assert_eq!(line.head(), Head::Ask(at(6)));
     }
 
     #[test]
     fn one_at_a_time_also_where_an_earlier_one_comes_back() {
         let mut line = Line::default();
-        line.asked(0, None);
-        line.note(5, id(5), true, false);
+        line.asked(FIRST, None);
+        line.note(at(5), true, false);
         assert_eq!(line.may_go(), Some(id(5)));
-        line.note(5, id(5), true, true);
+        line.note(at(5), true, true);
         assert_eq!(line.may_go(), None);
         // revived by an operator
-        line.note(2, id(2), true, false);
+        line.note(at(2), true, false);
         assert_eq!((line.head(), line.may_go()), (Head::Known(id(2)), None));
-        line.note(5, id(5), false, false);
+        line.note(at(5), false, false);
         assert_eq!(line.may_go(), Some(id(2)));
+    }
+    #[test]
+    fn several_of_one_event_stand_one_behind_another() {
+        let mut line = Line::default();
+        let places = [(5, id(1)), (5, id(2)), (5, id(255))];
+        line.asked(FIRST, Some(places[0]));
+        for place in places {
+            line.note(place, true, false);
+        }
+        assert_eq!(line.head(), Head::Known(id(1)));
+        line.note(places[0], false, false);
+        let next = line.head();
+        let Head::Ask(from) = next else {
+            panic!("the index may hold more: {next:?}");
+        };
+        assert!(places[0] < from && from < places[1]);
+        line.asked(from, Some(places[2]));
+        assert_eq!(line.head(), Head::Known(id(2)));
+        line.note(places[1], false, false);
+        assert_eq!(line.head(), Head::Known(id(255)));
+        assert_eq!(behind(places[2]), (6, FIRST.1));
     }
 }

@@ -20,7 +20,7 @@ use super::index::DueKey;
 use super::index::change::{Change, Placed, What};
 use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place, TargetRow};
 use super::index::stage::Promoted;
-use super::line::{Head, Line};
+use super::line::{Head, Line, LinePlace};
 use super::record::{HELD, Moved, StoredAudit, StoredOrder, StoredState};
 use crate::delivery::Attempt;
 use crate::event::Event;
@@ -308,7 +308,7 @@ impl Overlay {
         let target = entry.row.target.clone();
         let line = self.lane(&target).line(order.key);
         let before = line.may_go();
-        line.note(order.rank, id, holds_up, claimed);
+        line.note((order.rank, id), holds_up, claimed);
         self.place_line(&target, order.key, before);
         if before != Some(id) {
             self.set_ready_in_line(id);
@@ -373,8 +373,8 @@ impl Overlay {
         }
     }
 
-    /// A line whose head is to be asked for, and from which rank on.
-    pub fn unplaced(&mut self, target: &TargetName) -> Option<(OrderKey, u64)> {
+    /// A line whose head is to be asked for, and from which place on.
+    pub fn unplaced(&mut self, target: &TargetName) -> Option<(OrderKey, LinePlace)> {
         let lane = self.lane(target);
         while let Some(key) = lane.unplaced.first().copied() {
             match lane.lines.get(&key).map(Line::head) {
@@ -394,20 +394,20 @@ impl Overlay {
         })
     }
 
-    /// The index was asked for the head of a line, from a rank on, and gave this one.
+    /// The index was asked for the head of a line, from a place on, and gave this one.
     pub fn placed(
         &mut self,
         target: &TargetName,
         key: OrderKey,
-        from: u64,
-        found: Option<(u64, DeliveryId, DeliveryRow)>,
+        from: LinePlace,
+        found: Option<(LinePlace, DeliveryRow)>,
     ) {
         let Some(line) = self.lane(target).lines.get_mut(&key) else {
             return;
         };
         let before = line.may_go();
-        line.asked(from, found.as_ref().map(|(rank, ..)| *rank));
-        if let Some((_, id, row)) = found {
+        line.asked(from, found.as_ref().map(|(place, _)| *place));
+        if let Some(((_, id), row)) = found {
             self.load(id, row);
         }
         self.place_line(target, *key.as_bytes(), before);
@@ -653,7 +653,7 @@ impl Overlay {
         if let Some(order) = entry.row.order {
             let key = OrderKey::from_bytes(order.key);
             if let Some(line) = lane.lines.get_mut(&key) {
-                line.forget(order.rank);
+                line.forget((order.rank, id));
             }
             if line_is_empty(lane, &key) {
                 lane.lines.remove(&key);

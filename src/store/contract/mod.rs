@@ -242,5 +242,6 @@ pub async fn contract(new: impl Fn() -> Box<dyn Bench>) {
         the_dead_hold_their_line_or_are_skipped,
         however_many_stand_in_line_nobody_else_waits,
         what_operators_take_out_of_a_line_lets_the_next_go,
+        one_event_can_stand_in_a_line_more_than_once,
     );
 }

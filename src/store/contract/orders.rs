@@ -170,3 +170,37 @@ pub async fn what_operators_take_out_of_a_line_lets_the_next_go(mut world: World
     let state = world.store.delivery(ids[3]).await.unwrap().state;
     assert!(matches!(state, State::Discarded { .. }));
 }
+
+pub async fn one_event_can_stand_in_a_line_more_than_once(mut world: World) {
+    for (second_dead, restarts) in [(false, false), (false, true), (true, false), (true, true)] {
+        let mut new = admission(world.now(), &["erp", "erp"], "{}");
+        new.deliveries[1].route = "other".parse().unwrap();
+        for delivery in &mut new.deliveries {
+            delivery.order = Some(Order {
+                key: OrderKey::from_bytes([1; 16]),
+                on_dead: OnDead::Skip,
+            });
+        }
+        if second_dead {
+            new.deliveries[1].state = State::Dead {
+                at: world.now(),
+                reason: DeadReason::NotJson,
+            };
+        }
+        let ids: Vec<_> = new.deliveries.iter().map(|it| it.id).collect();
+        world.store.admit(new).await.unwrap();
+        let last = world.line_up(Some(1), OnDead::Skip).await;
+        if restarts {
+            world.restart().await;
+        }
+        world.next_is(ids[0], Next::Done).await;
+        if restarts {
+            world.restart().await;
+        }
+        if !second_dead {
+            world.next_is(ids[1], Next::Done).await;
+        }
+        world.next_is(last, Next::Done).await;
+        world.claim_all(&[]).await;
+    }
+}

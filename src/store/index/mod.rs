@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use super::line::LinePlace;
 use crate::id::{AuditId, DeliveryId, EventId, TargetName};
 use rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, MetaRow, SegmentRow, TargetRow};
 use stage::{Promoted, Stage};
@@ -338,8 +339,8 @@ impl Index {
         Ok((found, None))
     }
 
-    /// The first of the deliveries to a target that hold up others with this order key, from a rank on, for which `wanted`
-    /// holds: its rank, and the delivery.
+    /// The first of the deliveries to a target that hold up others with this order key, from a place on, for which `wanted`
+    /// holds: its place, and the delivery.
     ///
     /// # Errors
     /// If sled says no.
@@ -347,19 +348,20 @@ impl Index {
         &self,
         target: &TargetName,
         order: &[u8; 16],
-        from: u64,
+        from: LinePlace,
         wanted: impl Fn(DeliveryId) -> bool,
-    ) -> Result<Option<(u64, DeliveryId, DeliveryRow)>, IndexError> {
+    ) -> Result<Option<(LinePlace, DeliveryRow)>, IndexError> {
         let prefix = rows::line_prefix(target, order);
         let mut start = prefix.clone();
-        start.extend_from_slice(&from.to_be_bytes());
+        start.extend_from_slice(&from.0.to_be_bytes());
+        start.extend_from_slice(from.1.as_bytes());
         for row in self.between(start, prefix) {
             let (key, _) = row?;
-            if let Some((rank, id)) = rows::line_parts(&key)
-                && wanted(id)
-                && let Some(row) = self.delivery(id)?
+            if let Some(place) = rows::line_parts(&key)
+                && wanted(place.1)
+                && let Some(row) = self.delivery(place.1)?
             {
-                return Ok(Some((rank, id, row)));
+                return Ok(Some((place, row)));
             }
         }
         Ok(None)
