@@ -105,8 +105,8 @@ impl Index {
             for chunk in self.db.iter() {
                 let (key, chunk) = chunk?;
                 if packed::is_chunk(&key) {
-                    for (key, value) in packed::unpack(&chunk)? {
-                        stage::count_row(&mut found, &key, &value, true);
+                    for (key, value) in packed::Unpacked::of(&chunk)?.iter() {
+                        stage::count_row(&mut found, key, value, true);
                     }
                 }
             }

@@ -84,9 +84,9 @@ pub fn unpack(chunk: &[u8]) -> Result<Vec<Row>, IndexError> {
 
 /// Packs the rows of one chunk, which has this key, into as many as they need; gives keys and chunks. Rows that were
 /// appended fill their chunks; others leave room for more.
-pub fn pack(key: &[u8], rows: &[Row], appended: bool) -> Vec<Row> {
+pub fn pack(key: &[u8], rows: &Unpacked, appended: bool) -> Vec<Row> {
     let limit = limit(key.first().copied().unwrap_or_default());
-    let size = |(key, value): &Row| key.len() + value.len() + ROW_EXTRA;
+    let size = |(key, value): (&[u8], &[u8])| key.len() + value.len() + ROW_EXTRA;
     let whole: usize = rows.iter().map(size).sum();
     let most = if appended || whole <= limit {
         limit
@@ -98,11 +98,11 @@ pub fn pack(key: &[u8], rows: &[Row], appended: bool) -> Vec<Row> {
     let mut packed: Vec<Row> = Vec::new();
     let mut last: &[u8] = &[];
     let mut used = 0;
-    for row in rows {
+    for row in rows.iter() {
         let begins = packed.is_empty() || used + size(row) > most;
         if begins {
-            let first = if packed.is_empty() { key } else { &row.0 };
-            packed.push((first.to_vec(), Vec::with_capacity(most)));
+            let first = if packed.is_empty() { key } else { row.0 };
+            packed.push((first.to_vec(), Vec::with_capacity(most.min(whole))));
             last = &[];
             used = 0;
         }
@@ -110,14 +110,14 @@ pub fn pack(key: &[u8], rows: &[Row], appended: bool) -> Vec<Row> {
         if let Some((_, chunk)) = packed.last_mut() {
             write(chunk, last, row);
         }
-        last = &row.0;
+        last = row.0;
     }
     packed
 }
 
 /// A row in its chunk: bytes that its key shares with the one before it, bytes of its key that follow, bytes
 /// of its value, and those.
-fn write(chunk: &mut Vec<u8>, last: &[u8], (key, value): &Row) {
+fn write(chunk: &mut Vec<u8>, last: &[u8], (key, value): (&[u8], &[u8])) {
     let same = last.iter().zip(key).take_while(|(a, b)| a == b).count();
     let shared = u8::try_from(same).unwrap_or(u8::MAX);
     let rest = key.get(usize::from(shared)..).unwrap_or_default();
@@ -128,6 +128,110 @@ fn write(chunk: &mut Vec<u8>, last: &[u8], (key, value): &Row) {
     chunk.extend_from_slice(&value_len.to_le_bytes());
     chunk.extend_from_slice(rest);
     chunk.extend_from_slice(value);
+}
+
+/// Rows in order, of which there may be any number; all their bytes stand in one place.
+#[derive(Debug, Default)]
+pub struct Unpacked {
+    bytes: Vec<u8>,
+    rows: Vec<Slot>,
+}
+
+/// Where key and value of a row stand.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    key_at: usize,
+    key_len: usize,
+    value_at: usize,
+    value_len: usize,
+}
+
+impl Unpacked {
+    /// The rows of a chunk.
+    pub fn of(chunk: &[u8]) -> Result<Self, IndexError> {
+        let mut all = Self {
+            bytes: Vec::with_capacity(chunk.len().saturating_mul(2)),
+            rows: Vec::new(),
+        };
+        let mut rows = Rows::of(chunk);
+        while let Some((at, len)) = rows.advance()? {
+            let value = chunk.get(at..at.saturating_add(len)).unwrap_or_default();
+            let slot = all.add(&rows.key, value);
+            all.rows.push(slot);
+        }
+        Ok(all)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// A row: its key and its value.
+    pub fn get(&self, at: usize) -> Option<(&[u8], &[u8])> {
+        self.rows.get(at).map(|slot| self.at(*slot))
+    }
+
+    /// All rows, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.rows.iter().map(|slot| self.at(*slot))
+    }
+
+    /// Where the row of a key is, or belongs.
+    pub fn find(&self, key: &[u8]) -> Result<usize, usize> {
+        match self.rows.last() {
+            Some(last) if self.at(*last).0 < key => Err(self.rows.len()),
+            _ => self.rows.binary_search_by(|slot| self.at(*slot).0.cmp(key)),
+        }
+    }
+
+    /// Puts a row where [`Self::find`] says that it belongs.
+    pub fn insert(&mut self, at: usize, key: &[u8], value: &[u8]) {
+        let slot = self.add(key, value);
+        self.rows.insert(at, slot);
+    }
+
+    /// Gives a row another value.
+    pub fn set(&mut self, at: usize, value: &[u8]) {
+        let value_at = self.bytes.len();
+        if let Some(slot) = self.rows.get_mut(at) {
+            if value.len() <= slot.value_len {
+                let end = slot.value_at + value.len();
+                if let Some(room) = self.bytes.get_mut(slot.value_at..end) {
+                    room.copy_from_slice(value);
+                }
+            } else {
+                slot.value_at = value_at;
+                self.bytes.extend_from_slice(value);
+            }
+            slot.value_len = value.len();
+        }
+    }
+
+    /// Takes a row out.
+    pub fn remove(&mut self, at: usize) {
+        self.rows.remove(at);
+    }
+
+    fn add(&mut self, key: &[u8], value: &[u8]) -> Slot {
+        let key_at = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        self.bytes.extend_from_slice(value);
+        Slot {
+            key_at,
+            key_len: key.len(),
+            value_at: key_at + key.len(),
+            value_len: value.len(),
+        }
+    }
+
+    fn at(&self, slot: Slot) -> (&[u8], &[u8]) {
+        let part = |at: usize, len: usize| self.bytes.get(at..at + len).unwrap_or_default();
+        (
+            part(slot.key_at, slot.key_len),
+            part(slot.value_at, slot.value_len),
+        )
+    }
 }
 
 /// The rows of a chunk, one by one.

@@ -4,7 +4,6 @@
 //! and done within one batch never enters the due index; rows, position, count and fingerprint are
 //! written in one step. The same code serves the running fold and the rebuild.
 
-use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
@@ -14,7 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::super::record::StoredState;
 use super::change::{Change, Placed, What, moved_row};
-use super::packed::{self, Row};
+use super::packed::{self, Unpacked};
 use super::rows::{
     self, AGE, AuditRow, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, SegmentRow,
     TargetRow,
@@ -26,8 +25,16 @@ use crate::id::{AuditId, DeliveryId, EventId, TargetName};
 pub struct Stage<'a> {
     index: &'a Index,
     meta: MetaRow,
-    /// The chunks that were looked into, by their keys.
-    chunks: BTreeMap<Vec<u8>, Chunk>,
+    /// The chunks that were looked into.
+    chunks: Vec<Chunk>,
+    /// Where each stands in `chunks`, by its key.
+    places: BTreeMap<Vec<u8>, usize>,
+    /// Counts that are not put into their rows yet.
+    segments: BTreeMap<u64, SegmentRow>,
+    /// The same of targets.
+    targets: BTreeMap<TargetName, TargetRow>,
+    /// Room for the bytes of a value.
+    value: Vec<u8>,
     /// Deliveries that became the head of their line.
     promoted: Vec<Promoted>,
 }
@@ -40,7 +47,11 @@ impl<'a> Stage<'a> {
         Self {
             index,
             meta,
-            chunks: BTreeMap::new(),
+            chunks: Vec::new(),
+            places: BTreeMap::new(),
+            segments: BTreeMap::new(),
+            targets: BTreeMap::new(),
+            value: Vec::new(),
             promoted: Vec::new(),
         }
     }
@@ -206,6 +217,7 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// If a row cannot be read.
     pub fn remove_segment(&mut self, segment: u64) -> Result<(), IndexError> {
+        self.segments.remove(&segment);
         self.remove(rows::segment_key(segment))
     }
 
@@ -268,8 +280,9 @@ impl<'a> Stage<'a> {
     fn head(&mut self, line: &Line) -> Result<Option<DeliveryId>, IndexError> {
         let mut from = line.prefix.clone();
         loop {
-            let chunk = self.chunk(&from)?;
-            let at = chunk.find(&from).unwrap_or_else(|at| at);
+            let at = self.chunk(&from)?;
+            let chunk = self.chunks.get(at).ok_or(IndexError::Chunk)?;
+            let at = chunk.rows.find(&from).unwrap_or_else(|at| at);
             if let Some((key, _)) = chunk.rows.get(at) {
                 let is_in_line = key.starts_with(&line.prefix);
                 return Ok(rows::last_delivery(key).filter(|_| is_in_line));
@@ -310,13 +323,14 @@ impl<'a> Stage<'a> {
             }
         })?;
         if open == 1 {
-            let key = target_key(&row.target);
-            let mut counts: TargetRow = self.get(&key)?.unwrap_or_default();
-            counts.count(row.state, add);
-            if counts == TargetRow::default() {
-                self.remove(key)?;
-            } else {
-                self.put(key, &counts)?;
+            match self.targets.get_mut(&row.target) {
+                Some(counts) => counts.count(row.state, add),
+                None => {
+                    let known = self.get(&target_key(&row.target))?;
+                    let mut counts: TargetRow = known.unwrap_or_default();
+                    counts.count(row.state, add);
+                    self.targets.insert(row.target.clone(), counts);
+                }
             }
         }
         Ok(())
@@ -327,10 +341,28 @@ impl<'a> Stage<'a> {
         segment: u64,
         change: impl FnOnce(&mut SegmentRow),
     ) -> Result<(), IndexError> {
-        let key = rows::segment_key(segment);
-        let mut row: SegmentRow = self.get(&key)?.unwrap_or_default();
-        change(&mut row);
-        self.put(key, &row)
+        if !self.segments.contains_key(&segment) {
+            let known = self.get(&rows::segment_key(segment))?;
+            self.segments.insert(segment, known.unwrap_or_default());
+        }
+        change(self.segments.entry(segment).or_default());
+        Ok(())
+    }
+
+    /// Puts the counts into their rows.
+    fn put_counts(&mut self) -> Result<(), IndexError> {
+        for (segment, row) in std::mem::take(&mut self.segments) {
+            self.put(rows::segment_key(segment), &row)?;
+        }
+        for (target, row) in std::mem::take(&mut self.targets) {
+            let key = target_key(&target);
+            if row == TargetRow::default() {
+                self.remove(key)?;
+            } else {
+                self.put(key, &row)?;
+            }
+        }
+        Ok(())
     }
 
     fn has(&mut self, key: &[u8]) -> Result<bool, IndexError> {
@@ -345,173 +377,140 @@ impl<'a> Stage<'a> {
     }
 
     fn value(&mut self, key: &[u8]) -> Result<Option<&[u8]>, IndexError> {
-        let chunk = self.chunk(key)?;
-        let found = chunk.find(key).ok().and_then(|at| chunk.rows.get(at));
-        Ok(found.map(|(_, value)| value.as_slice()))
+        let at = self.chunk(key)?;
+        let rows = self.chunks.get(at).map(|chunk| &chunk.rows);
+        Ok(rows.and_then(|rows| Some(rows.get(rows.find(key).ok()?)?.1)))
     }
 
     fn put<T: Serialize>(&mut self, key: Vec<u8>, value: &T) -> Result<(), IndexError> {
-        let value = postcard::to_stdvec(value)?;
-        self.chunk(&key)?.put(key, value);
+        let mut room = std::mem::take(&mut self.value);
+        room.clear();
+        self.value = postcard::to_extend(value, room)?;
+        let at = self.chunk(&key)?;
+        if let Some(chunk) = self.chunks.get_mut(at) {
+            chunk.put(&mut self.meta, &key, &self.value);
+        }
         Ok(())
     }
 
     fn remove(&mut self, key: Vec<u8>) -> Result<(), IndexError> {
-        self.chunk(&key)?.remove(&key);
+        let at = self.chunk(&key)?;
+        if let Some(chunk) = self.chunks.get_mut(at) {
+            chunk.remove(&mut self.meta, &key);
+        }
         Ok(())
     }
 
-    /// The chunk in which the row of this key stands, or would.
-    fn chunk(&mut self, key: &[u8]) -> Result<&mut Chunk, IndexError> {
+    /// Where the chunk is in which the row of this key stands, or would.
+    fn chunk(&mut self, key: &[u8]) -> Result<usize, IndexError> {
         let (below, all) = (Bound::Unbounded, Bound::Included(key));
-        let known = self.chunks.range::<[u8], _>((below, all)).next_back();
-        let at = match known.filter(|(_, chunk)| chunk.covers(key)) {
-            Some((at, _)) => at.clone(),
-            None => {
-                let (at, chunk) = Chunk::load(self.index, key)?;
-                self.chunks.insert(at.clone(), chunk);
-                at
-            }
-        };
-        self.chunks.get_mut(&at).ok_or(IndexError::Chunk)
+        let known = self.places.range::<[u8], _>((below, all)).next_back();
+        if let Some((_, at)) = known
+            && self.chunks.get(*at).is_some_and(|chunk| chunk.covers(key))
+        {
+            return Ok(*at);
+        }
+        let chunk = Chunk::load(self.index, key)?;
+        let at = self.chunks.len();
+        self.places.insert(chunk.key.clone(), at);
+        self.chunks.push(chunk);
+        Ok(at)
     }
 
     /// Writes everything as one batch; gives the new meta row, and who became the head of a line.
-    pub(super) fn commit(self) -> Result<(MetaRow, Vec<Promoted>), IndexError> {
+    pub(super) fn commit(mut self) -> Result<(MetaRow, Vec<Promoted>), IndexError> {
+        self.put_counts()?;
         let mut batch = sled::Batch::default();
-        let mut meta = self.meta;
-        for (key, chunk) in self.chunks {
-            chunk.commit(&key, &mut meta, &mut batch)?;
+        for chunk in &self.chunks {
+            chunk.commit(&mut batch);
         }
-        batch.insert(META, postcard::to_stdvec(&meta)?);
+        batch.insert(META, postcard::to_stdvec(&self.meta)?);
         self.index.db.apply_batch(batch)?;
-        Ok((meta, self.promoted))
+        Ok((self.meta, self.promoted))
     }
 }
 
 /// A chunk of rows that is changed; it may hold any number of them until it is written.
 struct Chunk {
-    kind: u8,
+    key: Vec<u8>,
     /// As it stands in the index; `None` if it does not.
     stored: Option<sled::IVec>,
     /// The key of the next chunk of its kind in the index.
     above: Option<sled::IVec>,
-    /// Its rows, in order.
-    rows: Vec<Row>,
+    rows: Unpacked,
     changed: bool,
     /// Whether all that was put in came behind what was there.
     appended: bool,
 }
 
 impl Chunk {
-    /// The chunk in which the row of this key stands, or would, and its key.
-    fn load(index: &Index, key: &[u8]) -> Result<(Vec<u8>, Self), IndexError> {
+    /// The chunk in which the row of this key stands, or would.
+    fn load(index: &Index, key: &[u8]) -> Result<Self, IndexError> {
         let kind = key.first().copied().unwrap_or_default();
-        let (at, stored) = match packed::chunk_of(&index.db, key)? {
+        let (key, stored) = match packed::chunk_of(&index.db, key)? {
             Some((at, chunk)) => (at.to_vec(), Some(chunk)),
             None => (vec![kind], None),
         };
-        let chunk = Self {
-            kind,
-            above: packed::next_chunk(&index.db, &at)?.map(|(above, _)| above),
-            rows: packed::unpack(stored.as_deref().unwrap_or_default())?,
+        Ok(Self {
+            above: packed::next_chunk(&index.db, &key)?.map(|(above, _)| above),
+            rows: Unpacked::of(stored.as_deref().unwrap_or_default())?,
+            key,
             stored,
             changed: false,
             appended: true,
-        };
-        Ok((at, chunk))
+        })
     }
 
     /// Whether the row of a key that is not below this chunk's would stand in it.
     fn covers(&self, key: &[u8]) -> bool {
         let below = self.above.as_deref().is_none_or(|above| key < above);
-        key.first() == Some(&self.kind) && below
+        key.first() == self.key.first() && below
     }
 
-    fn find(&self, key: &[u8]) -> Result<usize, usize> {
-        match self.rows.last() {
-            Some((last, _)) if last.as_slice() < key => Err(self.rows.len()),
-            _ => self
-                .rows
-                .binary_search_by(|(known, _)| known.as_slice().cmp(key)),
-        }
-    }
-
-    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) {
-        match self.find(&key) {
+    fn put(&mut self, meta: &mut MetaRow, key: &[u8], value: &[u8]) {
+        match self.rows.find(key) {
             Ok(at) => {
-                if let Some(row) = self.rows.get_mut(at)
-                    && row.1 != value
-                {
-                    self.appended &= value.len() <= row.1.len();
-                    row.1 = value;
-                    self.changed = true;
+                let old = self.rows.get(at).map_or(&[][..], |(_, old)| old);
+                if old == value {
+                    return;
                 }
+                self.appended &= value.len() <= old.len();
+                count_row(meta, key, old, false);
+                self.rows.set(at, value);
             }
             Err(at) => {
                 self.appended &= at == self.rows.len();
-                self.rows.insert(at, (key, value));
-                self.changed = true;
+                self.rows.insert(at, key, value);
             }
         }
+        count_row(meta, key, value, true);
+        self.changed = true;
     }
 
-    fn remove(&mut self, key: &[u8]) {
-        if let Ok(at) = self.find(key) {
+    fn remove(&mut self, meta: &mut MetaRow, key: &[u8]) {
+        if let Ok(at) = self.rows.find(key) {
+            if let Some((_, old)) = self.rows.get(at) {
+                count_row(meta, key, old, false);
+            }
             self.rows.remove(at);
             self.changed = true;
         }
     }
 
-    /// Puts what has changed into the batch, and counts it.
-    fn commit(
-        self,
-        key: &[u8],
-        meta: &mut MetaRow,
-        batch: &mut sled::Batch,
-    ) -> Result<(), IndexError> {
+    /// Puts what has changed into the batch.
+    fn commit(&self, batch: &mut sled::Batch) {
         if !self.changed {
-            return Ok(());
+            return;
         }
-        let before = packed::unpack(self.stored.as_deref().unwrap_or_default())?;
-        if !count_changes(meta, &before, &self.rows) {
-            return Ok(());
-        }
-        let packed = packed::pack(key, &self.rows, self.appended);
+        let packed = packed::pack(&self.key, &self.rows, self.appended);
         if packed.is_empty() && self.stored.is_some() {
-            batch.remove(key);
+            batch.remove(self.key.as_slice());
         }
         for (key, chunk) in packed {
-            batch.insert(key, chunk);
-        }
-        Ok(())
-    }
-}
-
-/// Counts what differs between the rows of a chunk before and after; whether anything does.
-fn count_changes(meta: &mut MetaRow, before: &[Row], after: &[Row]) -> bool {
-    let (mut before, mut after) = (before.iter().peekable(), after.iter().peekable());
-    let mut changed = false;
-    loop {
-        let order = match (before.peek(), after.peek()) {
-            (None, None) => return changed,
-            (Some(_), None) => Ordering::Less,
-            (None, Some(_)) => Ordering::Greater,
-            (Some(old), Some(new)) if old == new => {
-                before.next();
-                after.next();
-                continue;
+            let is_stored = key == self.key && self.stored.as_deref() == Some(chunk.as_slice());
+            if !is_stored {
+                batch.insert(key, chunk);
             }
-            (Some(old), Some(new)) => old.0.cmp(&new.0),
-        };
-        changed = true;
-        let old = before.next_if(|_| order.is_le());
-        let new = after.next_if(|_| order.is_ge());
-        if let Some((key, value)) = old {
-            count_row(meta, key, value, false);
-        }
-        if let Some((key, value)) = new {
-            count_row(meta, key, value, true);
         }
     }
 }

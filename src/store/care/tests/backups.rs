@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::super::super::contract::everything;
@@ -147,12 +147,18 @@ async fn backups_of_a_store_that_is_written_and_cleaned_hold_all_that_was_acknow
     let world = Arc::new(World::new().await);
     let known = Arc::new(Mutex::new(Known::default()));
     let go_on = Arc::new(AtomicBool::new(true));
+    let removed = Arc::new(AtomicUsize::new(0));
     let writer = {
         let (world, known, go_on) = (Arc::clone(&world), Arc::clone(&known), Arc::clone(&go_on));
-        tokio::spawn(async move { write_and_clean(&world, &known, &go_on).await })
+        let removed = Arc::clone(&removed);
+        tokio::spawn(async move { write_and_clean(&world, &known, &go_on, &removed).await })
     };
     let mut seen = 0;
-    for round in 0..25 {
+    for round in 0..500 {
+        // enough of both, whichever is quicker
+        if round >= 25 && removed.load(Ordering::SeqCst) > 20 {
+            break;
+        }
         // something is written between one backup and the next
         while known.lock().unwrap().done.len() < seen + 10 {
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -189,14 +195,19 @@ async fn backups_of_a_store_that_is_written_and_cleaned_hold_all_that_was_acknow
         std::fs::remove_dir_all(&to).unwrap();
     }
     go_on.store(false, Ordering::SeqCst);
-    let removed = writer.await.unwrap();
+    writer.await.unwrap();
+    let removed = removed.load(Ordering::SeqCst);
     assert!(removed > 20, "cleaning removed {removed} segments only");
 }
 
-/// Admits events and delivers most of them, while time passes and segments are let go; gives how many were.
-async fn write_and_clean(world: &World, known: &Mutex<Known>, go_on: &AtomicBool) -> usize {
+/// Admits events and delivers most of them, while time passes and segments are let go; counts those.
+async fn write_and_clean(
+    world: &World,
+    known: &Mutex<Known>,
+    go_on: &AtomicBool,
+    removed: &AtomicUsize,
+) {
     let body = format!("\"{}\"", "x".repeat(400));
-    let mut removed = 0;
     let mut round: u64 = 0;
     while go_on.load(Ordering::SeqCst) {
         round += 1;
@@ -213,8 +224,8 @@ async fn write_and_clean(world: &World, known: &Mutex<Known>, go_on: &AtomicBool
         known.lock().unwrap().done.insert(event, done);
         world.clock.advance(Duration::from_secs(3600));
         if round.is_multiple_of(20) {
-            removed += world.store.clean_once().await.unwrap();
+            let cleaned = world.store.clean_once().await.unwrap();
+            removed.fetch_add(cleaned, Ordering::SeqCst);
         }
     }
-    removed
 }
