@@ -21,8 +21,8 @@ use super::shapes::{
     EventShape, LiveShape, PageShape, PurgedShape, ReadyShape, TargetShape,
 };
 use crate::clock;
-use crate::delivery::StateKind;
-use crate::id::TargetName;
+use crate::delivery::{Delivery, StateKind};
+use crate::id::{DeliveryId, TargetName};
 use crate::plan::Target;
 use crate::reload::Trigger;
 use crate::store::{AuditNote, Depth, Health, StoreError};
@@ -138,14 +138,34 @@ pub(super) async fn deliveries(door: Arc<Door>, call: Call) -> Answer {
 
 /// `POST /api/v1/deliveries/{id}/retry`: makes it pending and due now; answers with it.
 pub(super) async fn retry(door: Arc<Door>, call: Call) -> Answer {
-    let id = call
-        .id
-        .parse()
-        .map_err(|_| Refusal::not_found("a delivery's id is a UUID"))?;
+    let id = delivery_id(&call)?;
     let revived = door.admin.store.revive(id).await;
-    note(&door, call.actor, "retry", &id, &revived).await?;
-    let delivery = revived?;
-    tracing::info!(delivery = %id, target_name = %delivery.target, "an operator had a delivery retried");
+    changed(&door, call.actor, "retry", id, revived).await
+}
+
+/// `POST /api/v1/deliveries/{id}/discard`: lets one go that is pending or dead; answers with it.
+pub(super) async fn discard(door: Arc<Door>, call: Call) -> Answer {
+    let id = delivery_id(&call)?;
+    let discarded = door.admin.store.discard(id).await;
+    changed(&door, call.actor, "discard", id, discarded).await
+}
+
+fn delivery_id(call: &Call) -> Result<DeliveryId, Refusal> {
+    let id = call.id.parse();
+    id.map_err(|_| Refusal::not_found("a delivery's id is a UUID"))
+}
+
+/// Notes what an operator had done with a delivery, and answers with it.
+async fn changed(
+    door: &Door,
+    actor: String,
+    action: &'static str,
+    id: DeliveryId,
+    changed: Result<Delivery, StoreError>,
+) -> Answer {
+    note(door, actor, action, &id, &changed).await?;
+    let delivery = changed?;
+    tracing::info!(delivery = %id, target_name = %delivery.target, action, "an operator has changed a delivery");
     let shape = DeliveryShape::new(delivery, &door.admin.plan.get());
     Ok(json(StatusCode::OK, &shape))
 }

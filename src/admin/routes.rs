@@ -92,7 +92,7 @@ const fn open(endpoint: Endpoint) -> Endpoint {
 }
 
 /// Every endpoint there is.
-static ENDPOINTS: [Endpoint; 12] = [
+static ENDPOINTS: [Endpoint; 13] = [
     open(get("/livez", |door, call| Box::pin(api::livez(door, call)))),
     open(get("/readyz", |door, call| {
         Box::pin(api::readyz(door, call))
@@ -112,6 +112,9 @@ static ENDPOINTS: [Endpoint; 12] = [
     }),
     post("/api/v1/deliveries/{id}/retry", |door, call| {
         Box::pin(api::retry(door, call))
+    }),
+    post("/api/v1/deliveries/{id}/discard", |door, call| {
+        Box::pin(api::discard(door, call))
     }),
     get("/api/v1/targets", |door, call| {
         Box::pin(api::targets(door, call))

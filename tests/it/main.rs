@@ -30,6 +30,7 @@ mod man;
 mod needles;
 mod numbered;
 mod operator;
+mod order;
 mod packaging;
 mod process;
 mod promises;
