@@ -21,6 +21,9 @@ pub const FIRST: LinePlace = (0, DeliveryId::from_bytes([0; 16]));
 pub struct Line {
     /// Those in memory that hold up the ones behind them.
     known: BTreeSet<LinePlace>,
+    /// Those in memory that hold up nobody any more, though the index may say so. Until it does not, it does not list the one
+    /// behind them as due.
+    over: BTreeSet<LinePlace>,
     /// From this place on the index may hold others; `None`: it holds none.
     beyond: Option<LinePlace>,
     /// The one that is given out. Nothing else is, even if it is not the head any more.
@@ -43,6 +46,7 @@ impl Default for Line {
     fn default() -> Self {
         Self {
             known: BTreeSet::new(),
+            over: BTreeSet::new(),
             beyond: Some(FIRST),
             claimed: None,
         }
@@ -73,8 +77,10 @@ impl Line {
     pub fn note(&mut self, place: LinePlace, holds_up: bool, claimed: bool) {
         if holds_up {
             self.known.insert(place);
+            self.over.remove(&place);
         } else {
             self.known.remove(&place);
+            self.over.insert(place);
         }
         if claimed {
             self.claimed = Some(place.1);
@@ -92,6 +98,7 @@ impl Line {
 
     /// A delivery is not in memory any more; the index says how it stands.
     pub fn forget(&mut self, place: LinePlace) {
+        self.over.remove(&place);
         if self.known.remove(&place) {
             self.beyond = Some(self.beyond.map_or(place, |beyond| beyond.min(place)));
         }
@@ -99,7 +106,7 @@ impl Line {
 
     /// Whether nothing of it is in memory.
     pub fn is_empty(&self) -> bool {
-        self.known.is_empty() && self.claimed.is_none()
+        self.known.is_empty() && self.over.is_empty() && self.claimed.is_none()
     }
 }
 
@@ -136,6 +143,9 @@ mod tests {
         assert_eq!(line.head(), Head::Known(id(7)));
         line.note(at(7), false, false);
         assert_eq!(line.head(), Head::Nobody);
+        assert!(!line.is_empty(), "the index may not know yet");
+        line.forget(at(5));
+        line.forget(at(7));
         assert!(line.is_empty());
     }
 
