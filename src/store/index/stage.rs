@@ -578,3 +578,6 @@ fn hash_row(key: &[u8], value: &[u8]) -> u128 {
     hash.update(value);
     hash.digest128()
 }
+
+#[cfg(test)]
+mod tests;
