@@ -3,6 +3,7 @@
 mod alive;
 mod bounds;
 mod cleaning;
+mod damage;
 mod disk;
 mod index_lost;
 mod purge;
