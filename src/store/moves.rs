@@ -66,7 +66,7 @@ impl Inner {
                 attempts: entry.row.attempts.saturating_add(1),
                 started_at: entry.row.started_at,
             };
-            if entry.body.is_none() {
+            if entry.body.is_none() && entry.row.frozen.is_none() {
                 entry.body = settlement.frozen;
             }
             entry.lease = None;

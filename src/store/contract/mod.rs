@@ -242,6 +242,7 @@ pub async fn contract(new: impl Fn() -> Box<dyn Bench>) {
         the_dead_hold_their_line_or_are_skipped,
         however_many_stand_in_line_nobody_else_waits,
         what_operators_take_out_of_a_line_lets_the_next_go,
+        what_is_held_behind_another_is_resumed_as_well,
         one_event_can_stand_in_a_line_more_than_once,
     );
 }

@@ -171,6 +171,24 @@ pub async fn what_operators_take_out_of_a_line_lets_the_next_go(mut world: World
     assert!(matches!(state, State::Discarded { .. }));
 }
 
+pub async fn what_is_held_behind_another_is_resumed_as_well(mut world: World) {
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.push(world.line_up(Some(1), OnDead::Hold).await);
+    }
+    world.next_is(ids[0], Next::Done).await;
+    let taken = world.claim_all(&ids[1..2]).await;
+    world.store.hold(taken[0].lease).await.unwrap();
+    world.store.revive(ids[0]).await.unwrap();
+    world.restart().await;
+    let routes = ["orders".parse().unwrap()].into();
+    assert_eq!(world.store.resume(&name("erp"), &routes).await, Ok(1));
+    assert_eq!(world.store.resume(&name("erp"), &routes).await, Ok(0));
+    for id in ids {
+        world.next_is(id, Next::Done).await;
+    }
+}
+
 pub async fn one_event_can_stand_in_a_line_more_than_once(mut world: World) {
     for (second_dead, restarts) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut new = admission(world.now(), &["erp", "erp"], "{}");

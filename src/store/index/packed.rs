@@ -3,8 +3,10 @@
 //!
 //! Invariants:
 //! * A chunk holds rows of one kind (the first byte of their keys), sorted, each key once.
-//! * The key of a chunk is not above its rows' and is above all rows' of the chunk before it. The first chunk of a kind
-//!   has the kind alone as its key. So a row stands in the chunk with the greatest key that is not above its own.
+//! * The key of a chunk is not above its rows' and is above all rows' of the chunk before it. So a row stands in the chunk
+//!   with the greatest key that is not above its own. A row for which there is none begins a chunk that has the kind alone as
+//!   its key.
+//! * A chunk holds a row at least: it goes with its last one.
 //! * A chunk that holds more than one row is no longer than [`limit`].
 //!
 //! A batch of sled is seen as a whole, so that a chunk that is split is never seen by halves. Walks look each chunk up by
@@ -29,7 +31,7 @@ const ROW_EXTRA: usize = 4;
 pub type Row = (Vec<u8>, Vec<u8>);
 
 /// Bytes of a chunk of this kind.
-fn limit(kind: u8) -> usize {
+pub fn limit(kind: u8) -> usize {
     if kind == rows::KEY {
         KEYS_BYTES
     } else {

@@ -13,7 +13,7 @@ use crate::delivery::Delivery;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
 
 /// The version of keys and rows.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Most bytes of a message id or type in a row; longer ones are read from the journal.
 pub const INLINE_TEXT: usize = 400;

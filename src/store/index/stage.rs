@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::super::record::StoredState;
+use super::super::record::{HELD, StoredState};
 use super::change::{Change, Placed, What, moved_row};
 use super::packed::{self, Unpacked};
 use super::rows::{
@@ -302,11 +302,13 @@ impl<'a> Stage<'a> {
         let StoredState::Pending(at) = row.state else {
             return Ok(None);
         };
-        let key = rows::timed_key(DUE, &row.target, at, head);
-        if due {
-            self.put(key, &())?;
-        } else {
-            self.remove(key)?;
+        if at < HELD {
+            let key = rows::timed_key(DUE, &row.target, at, head);
+            if due {
+                self.put(key, &())?;
+            } else {
+                self.remove(key)?;
+            }
         }
         Ok(Some((row.target, (at, head))))
     }
@@ -535,13 +537,14 @@ impl Line {
     }
 }
 
-/// The rows that a delivery has in other orders. Of those in a line, only the head is in the due index.
+/// The rows that a delivery has in other orders. Of those in a line, only the head is in the due index, and those that
+/// are held, so that who resumes them finds them.
 fn derived(row: &DeliveryRow, id: DeliveryId) -> Vec<Vec<u8>> {
     let mut keys = Vec::with_capacity(2);
     match row.state {
         StoredState::Pending(due) => {
             keys.push(rows::timed_key(AGE, &row.target, row.started_at, id));
-            if row.order.is_none() {
+            if row.order.is_none() || due == HELD {
                 keys.push(rows::timed_key(DUE, &row.target, due, id));
             }
         }
@@ -577,3 +580,6 @@ fn hash_row(key: &[u8], value: &[u8]) -> u128 {
     hash.update(value);
     hash.digest128()
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,7 +33,7 @@ fn settlement(number: u32, clock: &ManualClock, next: Next) -> Settlement {
 }
 
 /// Some of everything: all states, keys, events without deliveries, several segments.
-async fn history(store: &LocalStore, clock: &ManualClock) {
+pub(super) async fn history(store: &LocalStore, clock: &ManualClock) {
     for round in 0..60u8 {
         let mut new = keyed(clock.now(), round, 1);
         if round % 7 == 0 {

@@ -3,6 +3,7 @@
 mod alive;
 mod bounds;
 mod cleaning;
+mod damage;
 mod disk;
 mod index_lost;
 mod purge;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use proptest::test_runner::Config as ProptestConfig;
 
 use super::contract::{Bench, contract};
 use super::{Health, LocalStore, Store, StoreOptions};
@@ -78,6 +80,18 @@ async fn the_local_store_keeps_the_contract() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_local_store_keeps_the_contract_with_the_fold_paused() {
     contract(|| bench(true)).await;
+}
+
+/// So many cases of a property, unless `PROPTEST_CASES` says otherwise.
+pub fn cases(cases: u32) -> ProptestConfig {
+    let config = ProptestConfig {
+        max_shrink_iters: 2000,
+        ..ProptestConfig::default()
+    };
+    if std::env::var_os("PROPTEST_CASES").is_some() {
+        return config;
+    }
+    ProptestConfig { cases, ..config }
 }
 
 pub fn clock() -> Arc<ManualClock> {

@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use proptest::prelude::*;
 
 use super::*;
+use crate::store::tests::cases;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -86,7 +87,7 @@ fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(cases(48))]
 
     #[test]
     fn it_behaves_like_a_list(steps in prop::collection::vec(step(), 1..40)) {
