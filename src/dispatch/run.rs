@@ -204,7 +204,11 @@ impl Lane {
                 let pause = self.pause;
                 tracing::warn!(target_name = %target.name, %error, ?pause, "cannot claim deliveries");
                 self.pause = (pause * 2).min(LONGEST_PAUSE);
-                return Wake::at(Instant::now() + pause);
+                // The store tells when it can be used again.
+                return Wake {
+                    arrival: true,
+                    ..Wake::at(Instant::now() + pause)
+                };
             }
         };
         self.pause = FIRST_PAUSE;

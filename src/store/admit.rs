@@ -173,7 +173,7 @@ impl Inner {
         let at = Place::from(appended.position);
         pending.placed.place(at, appended.sequence);
         let id: EventId = pending.placed.id;
-        {
+        let first = {
             let mut state = self.state();
             state.accepted(&pending.placed, &pending.event);
             state.queue(Change {
@@ -183,9 +183,11 @@ impl Inner {
                     at: pending.at,
                     placed: pending.placed,
                 },
-            });
+            })
+        };
+        if first {
+            self.work.notify_all();
         }
-        self.work.notify_all();
         pending.answer.send_replace(Some(Ok(id)));
     }
 

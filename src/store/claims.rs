@@ -4,7 +4,7 @@
 //! that are due and not in memory. Dropping the future of a claim gives back what it had taken.
 //! A delivery whose event cannot be read is an ERROR in the log and is held back for [`HOLD_BACK`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 
@@ -12,13 +12,13 @@ use super::index::Index;
 use super::index::rows::Place;
 use super::journal::JournalError;
 use super::line::LinePlace;
-use super::local::Inner;
+use super::local::{Inner, locked};
 use super::overlay::Overlay;
 use super::record::{Content, HELD};
 use super::{Claimed, Claims, Lease, Settled, StoreError};
 use crate::delivery::Delivery;
 use crate::event::Event;
-use crate::id::{DeliveryId, TargetName};
+use crate::id::{DeliveryId, EventId, TargetName};
 use crate::order::OrderKey;
 
 /// Rows of the index that are taken into memory at a time.
@@ -29,6 +29,12 @@ const HOLD_BACK: i64 = 10 * 60 * 1000;
 
 /// Outcomes whose record was refused; with more of them nothing is given out until they are written.
 const MOST_REFUSED: usize = 1000;
+
+/// Deliveries after those that are claimed whose events are read along.
+const AHEAD: usize = 64;
+
+/// Most events that are remembered as read, all targets together.
+const MOST_READ: usize = 4096;
 
 /// A delivery that was taken and where the rest of it is.
 struct Pick {
@@ -68,8 +74,12 @@ impl Inner {
         let fetched = if picks.iter().all(Pick::is_in_memory) {
             picks.into_iter().map(|pick| self.fetch(pick)).collect()
         } else {
-            let inner = Arc::clone(self);
-            let fetch = move || picks.into_iter().map(|pick| inner.fetch(pick)).collect();
+            let (inner, target) = (Arc::clone(self), target.clone());
+            let fetch = move || {
+                let fetched = picks.into_iter().map(|pick| inner.fetch(pick)).collect();
+                inner.look_ahead(&target);
+                fetched
+            };
             let fetched: Result<Vec<_>, _> = tokio::task::spawn_blocking(fetch).await;
             fetched.map_err(|error| StoreError::Damaged(error.to_string()))?
         };
@@ -175,7 +185,7 @@ impl Inner {
         let was_read = !pick.is_in_memory();
         let event = match pick.event {
             Some(event) => event,
-            None => Arc::new(self.read_event(pick.event_at)?),
+            None => self.shared_event(pick.delivery.event, pick.event_at)?,
         };
         let frozen = match (pick.body, pick.frozen_at) {
             (Some(body), _) => Some(body),
@@ -192,6 +202,34 @@ impl Inner {
             event,
             frozen,
         })
+    }
+
+    /// Reads the events of what is claimed next, so that not every claim has to wait for the disk.
+    fn look_ahead(&self, target: &TargetName) {
+        let now = self.due_now();
+        let next = self.state().without_event(target, now, AHEAD);
+        for (id, event, at) in next {
+            // what cannot be read is told when it is claimed
+            if let Ok(event) = self.shared_event(event, at) {
+                self.state().keep_event(id, at, event);
+            }
+        }
+    }
+
+    /// An event, shared with whoever has it.
+    fn shared_event(&self, id: EventId, at: Place) -> Result<Arc<Event>, StoreError> {
+        if let Some(event) = locked(&self.read).get(&id).and_then(Weak::upgrade) {
+            return Ok(event);
+        }
+        let event = Arc::new(self.read_event(at)?);
+        let mut read = locked(&self.read);
+        if read.len() >= MOST_READ {
+            read.retain(|_, event| event.strong_count() > 0);
+        }
+        if read.len() < MOST_READ {
+            read.insert(id, Arc::downgrade(&event));
+        }
+        Ok(event)
     }
 
     /// The event in the record at this place.

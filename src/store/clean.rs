@@ -22,7 +22,6 @@ use super::index::{Index, IndexError};
 use super::journal::JournalError;
 use super::local::Inner;
 use super::moves::Wanted;
-use super::overlay::Phase;
 use super::record::{
     self, Carried, CarriedDelivery, Content, Operator, Purged, Raw, StoredKey, StoredState,
 };
@@ -170,14 +169,8 @@ fn clean_oldest(inner: &Arc<Inner>) -> Result<bool, StoreError> {
 
 /// Waits until all that is on disk now is folded.
 fn catch_up(inner: &Inner) -> bool {
-    let state = inner.state();
-    let wanted = state.queued.1;
-    let waiting = inner
-        .work
-        .wait_timeout_while(state, FOLD_PATIENCE, |state| {
-            state.folded < wanted && state.phase == Phase::Ready
-        });
-    let (state, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+    let wanted = inner.state().queued.1;
+    let state = inner.wait_for_fold(FOLD_PATIENCE, |state| state.folded >= wanted);
     state.folded >= wanted
 }
 

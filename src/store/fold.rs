@@ -17,15 +17,18 @@ use super::start;
 /// How long the fold waits for work before it looks whether refused records can be written.
 const IDLE: Duration = Duration::from_millis(200);
 
-/// How long less than a whole batch is left waiting for more: what is accepted and done meanwhile never gets into
-/// the queue, and no batch is written for each event. Nobody waits for the fold but cleaning.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long less than a whole batch is left waiting for more, unless somebody waits for the fold: what is accepted and
+/// done meanwhile never gets into the queue, and the more rows a batch holds the fewer chunks it writes for each.
+const GATHER: Duration = Duration::from_millis(30);
 
 /// The pause before an index that failed is opened anew; it doubles each time.
 const FIRST_MEND: Duration = Duration::from_millis(500);
 
 /// The longest such pause.
 const LONGEST_MEND: Duration = Duration::from_secs(15);
+
+/// Changes whose entries are let go while everybody else waits.
+const PART: usize = 64;
 
 /// How often the index is written out at most. It only decides how much is folded again after a crash, and how
 /// old a copy of the index is known to be old.
@@ -126,10 +129,17 @@ fn next(inner: &Inner) -> Vec<Change> {
     if inner.paused.load(Ordering::SeqCst) {
         return Vec::new();
     }
-    if !state.queue.is_empty() && state.queue.len() < inner.options.fold_batch {
-        drop(state);
-        std::thread::park_timeout(GATHER);
-        state = inner.state();
+    if !state.queue.is_empty() {
+        (state, _) = inner
+            .work
+            .wait_timeout_while(state, GATHER, |state| {
+                let enough = state.queue.len() >= inner.options.fold_batch || state.hurried > 0;
+                !enough && !inner.stopping.load(Ordering::SeqCst)
+            })
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+    }
+    if inner.paused.load(Ordering::SeqCst) {
+        return Vec::new();
     }
     let most = state.queue.len().min(inner.options.fold_batch);
     state.queue.drain(..most).collect()
@@ -149,11 +159,14 @@ fn fold(inner: &Inner, changes: &[Change]) -> Result<(), IndexError> {
             Ok(())
         })?
     };
-    {
+    // before what was first in their lines is let go from memory, so that no claim misses them
+    inner.state().promoted(&promoted);
+    for part in changes.chunks(PART) {
         // nobody compares index and overlay now
         let _alone = inner.write_gate();
-        inner.state().folded(changes, &promoted);
+        inner.state().folded(part);
     }
+    inner.state().promoted(&promoted);
     inner.work.notify_all();
     inner.folded.notify_waiters();
     Ok(())

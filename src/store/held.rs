@@ -5,12 +5,11 @@
 //! A record of kind *revived* says what the delivery became, either way.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::local::Inner;
 use super::moves::{Wanted, current};
-use super::overlay::Phase;
 use super::reads::blocking;
 use super::record::{self, Content, Moved, StoredState};
 use super::{Lease, Settled, StoreError};
@@ -127,12 +126,7 @@ impl Inner {
     /// Waits while the fold is behind, so that admissions are not kept waiting by a large page-wise change.
     fn wait_for_room(&self) -> Result<(), StoreError> {
         let most = self.options.unfolded / 4;
-        let waiting = self
-            .work
-            .wait_timeout_while(self.state(), FOLD_PATIENCE, |state| {
-                state.unfolded > most && state.phase == Phase::Ready
-            });
-        let (state, _) = waiting.unwrap_or_else(PoisonError::into_inner);
+        let state = self.wait_for_fold(FOLD_PATIENCE, |state| state.unfolded <= most);
         state.usable()?;
         if state.unfolded > most {
             return Err(StoreError::Unavailable(

@@ -13,12 +13,12 @@
 //! Single look-ups in the index are plain calls: they are served from sled's cache or one read of some KB.
 //! Whatever reads the journal or walks the index runs on tokio's blocking threads.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
     Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-    TryLockError,
+    TryLockError, Weak,
 };
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -105,7 +105,7 @@ impl Default for StoreOptions {
             waiting: 16_384,
             waiting_bytes: 64 << 20,
             lazy_sync: Duration::from_millis(100),
-            window: 256,
+            window: 4096,
             window_bytes: 64 << 20,
             unfolded: 50_000,
             unfolded_bytes: 64 << 20,
@@ -172,6 +172,8 @@ pub(super) struct Inner {
     pub(super) journal: Journal,
     pub(super) space: Space,
     pub(super) timeline: Timeline,
+    /// Events that were read for a claim and that somebody has yet: an event goes to several targets at about the same time.
+    pub(super) read: Mutex<HashMap<EventId, Weak<Event>>>,
     /// Told (and blocking waiters woken) when there is something to fold.
     pub(super) work: Condvar,
     /// Told when something was folded.
@@ -250,6 +252,7 @@ impl LocalStore {
             space,
             journal,
             timeline: Timeline::default(),
+            read: Mutex::default(),
             work: Condvar::new(),
             folded: Notify::new(),
             decided: watch::Sender::new(false),
@@ -261,6 +264,7 @@ impl LocalStore {
             state: Mutex::new(Overlay::new(Bounds {
                 window: options.window,
                 window_bytes: options.window_bytes,
+                batch: options.fold_batch,
             })),
             lock: Mutex::new(Some(lock)),
             threads: Mutex::new(Vec::new()),
@@ -391,6 +395,22 @@ impl Inner {
         }
     }
 
+    /// Waits until what is folded is enough, at most so long; the fold does not wait for more meanwhile.
+    pub(super) fn wait_for_fold(
+        &self,
+        patience: Duration,
+        enough: impl Fn(&Overlay) -> bool,
+    ) -> MutexGuard<'_, Overlay> {
+        let mut state = self.state();
+        state.hurried = state.hurried.saturating_add(1);
+        self.work.notify_all();
+        let waiting = |state: &mut Overlay| !enough(state) && state.phase == Phase::Ready;
+        let waited = self.work.wait_timeout_while(state, patience, waiting);
+        let (mut state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.hurried = state.hurried.saturating_sub(1);
+        state
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, Overlay> {
         locked(&self.state)
     }
@@ -446,7 +466,7 @@ impl Gate<'_> {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

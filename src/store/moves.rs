@@ -140,7 +140,7 @@ impl Inner {
                 note_attempt(entry, moved.revision, frozen, at);
             }
         }
-        state.queue(Change {
+        let first = state.queue(Change {
             at,
             sequence: appended.sequence,
             what: What::Moved {
@@ -150,7 +150,9 @@ impl Inner {
             },
         });
         drop(state);
-        self.work.notify_all();
+        if first {
+            self.work.notify_all();
+        }
     }
 
     /// Writes the records again that were refused, as far as nothing newer was written.

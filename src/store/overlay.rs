@@ -167,6 +167,8 @@ pub struct Bounds {
     pub window: usize,
     /// Bytes of events that are kept with them, over all targets.
     pub window_bytes: usize,
+    /// Records that are folded as one batch.
+    pub batch: usize,
 }
 
 /// Everything in memory.
@@ -191,6 +193,8 @@ pub struct Overlay {
     pub unfolded: usize,
     /// Their weight in bytes.
     pub unfolded_bytes: usize,
+    /// How many wait for the fold.
+    pub hurried: usize,
     /// Moves whose record was refused; to be written again.
     pub refused: Vec<(DeliveryId, u32)>,
     /// Rows of events in older segments are not there any more.
@@ -224,6 +228,7 @@ impl Overlay {
             queue: VecDeque::new(),
             unfolded: 0,
             unfolded_bytes: 0,
+            hurried: 0,
             refused: Vec::new(),
             floor: 0,
             cleaning: None,
@@ -430,6 +435,41 @@ impl Overlay {
         self.arrange(id);
     }
 
+    /// Those of the next `most` deliveries that are due by `now` whose events are not kept: the delivery, its event, and
+    /// where that is.
+    pub fn without_event(
+        &mut self,
+        target: &TargetName,
+        now: i64,
+        most: usize,
+    ) -> Vec<(DeliveryId, EventId, Place)> {
+        let ready = self.lane(target).ready.iter().take(most);
+        let due = ready.take_while(|(due, _)| *due <= now);
+        let next: Vec<_> = due.map(|(_, id)| *id).collect();
+        let entry = |id| self.entries.get(&id).map(|entry| (id, entry));
+        let without = next.into_iter().filter_map(entry);
+        without
+            .filter(|(_, entry)| entry.event.is_none())
+            .map(|(id, entry)| (id, entry.row.event, entry.row.event_at))
+            .collect()
+    }
+
+    /// Keeps an event that was read at this place with a delivery, if that still may be claimed and there is room.
+    pub fn keep_event(&mut self, id: DeliveryId, at: Place, event: Arc<Event>) {
+        let kept = self.kept_bytes.saturating_add(weight(&event));
+        if kept > self.bounds.window_bytes {
+            return;
+        }
+        if let Some(entry) = self.entries.get_mut(&id)
+            && entry.ready.is_some()
+            && entry.event.is_none()
+            && entry.row.event_at == at
+        {
+            entry.event = Some(event);
+            self.kept_bytes = kept;
+        }
+    }
+
     /// Gives up the event that is kept with a delivery.
     pub fn take_event(&mut self, id: DeliveryId) -> Option<Arc<Event>> {
         let event = self.entries.get_mut(&id)?.event.take()?;
@@ -437,12 +477,15 @@ impl Overlay {
         Some(event)
     }
 
-    /// A record is on disk: it waits to be folded from here on.
-    pub fn queue(&mut self, change: Change) {
+    /// A record is on disk: it waits to be folded from here on. Whether the fold is to be told: it is the first that waits,
+    /// or fills a batch.
+    pub fn queue(&mut self, change: Change) -> bool {
+        let waiting = self.queue.len().saturating_add(1);
         self.unfolded = self.unfolded.saturating_add(1);
         self.unfolded_bytes = self.unfolded_bytes.saturating_add(change.what.weight());
         self.queued = (change.at, change.sequence);
         self.queue.push_back(change);
+        waiting == 1 || waiting == self.bounds.batch
     }
 
     /// An accepted event is on disk.
@@ -501,7 +544,7 @@ impl Overlay {
     }
 
     /// The index holds these changes now: entries that say nothing more go.
-    pub fn folded(&mut self, changes: &[Change], promoted: &[Promoted]) {
+    pub fn folded(&mut self, changes: &[Change]) {
         for change in changes {
             self.unfolded = self.unfolded.saturating_sub(1);
             self.folded = change.sequence;
@@ -539,6 +582,10 @@ impl Overlay {
                 }
             }
         }
+    }
+
+    /// The index lists these as due now, as the heads of their lines.
+    pub fn promoted(&mut self, promoted: &[Promoted]) {
         for (target, due) in promoted {
             if !self.entries.contains_key(&due.1) {
                 let lane = self.lane(target);

@@ -259,12 +259,22 @@ impl Writer {
             self.unsynced_since
                 .map(|since| (since + self.options.lazy_sync, Work::Sync))
         };
+        let mut yielded = false;
         let mut waiting = lock(&self.queue.inner);
         loop {
             if let Some(ended) = waiting.endings.pop() {
                 return Work::EndSegment(ended);
             }
             if !waiting.entries.is_empty() {
+                if !yielded {
+                    // Whoever is about to hand in a record and only lacks a processor comes first, and is in this group.
+                    // Where nobody is, this costs nothing: it is no wait.
+                    yielded = true;
+                    drop(waiting);
+                    std::thread::yield_now();
+                    waiting = lock(&self.queue.inner);
+                    continue;
+                }
                 take_group(&mut waiting.entries, &mut self.group, limit);
                 let taken = self.group.iter().map(|entry| entry.payload.len());
                 waiting.bytes = waiting.bytes.saturating_sub(taken.sum());
