@@ -166,6 +166,7 @@ fn fold(inner: &Inner, changes: &[Change]) -> Result<(), IndexError> {
         let _alone = inner.write_gate();
         inner.state().folded(part);
     }
+    // and of those that were in memory until now
     inner.state().promoted(&promoted);
     inner.work.notify_all();
     inner.folded.notify_waiters();

@@ -155,6 +155,11 @@ impl Default for Lane {
 }
 
 impl Lane {
+    /// The index holds a delivery here that is not in memory.
+    fn look_from(&mut self, key: DueKey) {
+        self.next = Some(self.next.map_or(key, |next| next.min(key)));
+    }
+
     fn line(&mut self, key: [u8; 16]) -> &mut Line {
         self.lines.entry(OrderKey::from_bytes(key)).or_default()
     }
@@ -589,7 +594,7 @@ impl Overlay {
         for (target, due) in promoted {
             if !self.entries.contains_key(&due.1) {
                 let lane = self.lane(target);
-                lane.next = Some(lane.next.map_or(*due, |next| next.min(*due)));
+                lane.look_from(*due);
                 self.notify(target);
             }
         }
@@ -694,8 +699,7 @@ impl Overlay {
             line.is_some_and(|line| matches!(line.head(), Head::Known(head) if head != id))
         });
         if let Some(due) = entry.row.due().filter(|_| !waits) {
-            let key = (due, id);
-            lane.next = Some(lane.next.map_or(key, |next| next.min(key)));
+            lane.look_from((due, id));
         }
         if let Some(order) = entry.row.order {
             let key = OrderKey::from_bytes(order.key);

@@ -277,121 +277,109 @@ impl<'a> Rows<'a> {
 }
 
 /// Rows in ascending order, from a key on, to the end of its kind.
-pub fn ascend(db: &Db, from: Vec<u8>) -> Ascend {
-    Ascend {
-        db: db.clone(),
-        from,
-        skip: false,
-        chunk: None,
-        rows: Vec::new().into_iter(),
-        ended: false,
-    }
+pub fn ascend(db: &Db, from: Vec<u8>) -> Walk {
+    Walk::new(db, from, Way::Up { chunk: None })
 }
 
-/// See [`ascend`].
-pub struct Ascend {
+/// Rows of one kind in descending order, below a key.
+pub fn descend(db: &Db, kind: u8, before: Vec<u8>) -> Walk {
+    Walk::new(db, before, Way::Down { kind })
+}
+
+/// Rows one after another; see [`ascend`] and [`descend`].
+pub struct Walk {
     db: Db,
     /// The last row that was given, or where to begin.
-    from: Vec<u8>,
-    /// Whether `from` was given.
-    skip: bool,
-    /// The key of the chunk that was read last.
-    chunk: Option<IVec>,
+    at: Vec<u8>,
+    /// Whether `at` was given.
+    given: bool,
+    way: Way,
+    /// Rows that were read, the next one first.
     rows: std::vec::IntoIter<Row>,
     ended: bool,
 }
 
-impl Ascend {
+enum Way {
+    Up {
+        /// The key of the chunk that was read last.
+        chunk: Option<IVec>,
+    },
+    Down {
+        kind: u8,
+    },
+}
+
+impl Walk {
+    fn new(db: &Db, at: Vec<u8>, way: Way) -> Self {
+        Self {
+            db: db.clone(),
+            at,
+            given: false,
+            way,
+            rows: Vec::new().into_iter(),
+            ended: false,
+        }
+    }
+
+    /// Reads on; whether there was more.
     fn load(&mut self) -> Result<bool, IndexError> {
-        let found = match &self.chunk {
+        let read = match &self.way {
+            Way::Up { chunk } => self.load_up(chunk.as_ref())?,
+            Way::Down { kind } => self.load_down(*kind)?,
+        };
+        let Some((key, rows)) = read else {
+            return Ok(false);
+        };
+        if let Way::Up { chunk } = &mut self.way {
+            *chunk = Some(key);
+        }
+        self.rows = rows.into_iter();
+        Ok(true)
+    }
+
+    fn load_up(&self, last: Option<&IVec>) -> Result<Option<(IVec, Vec<Row>)>, IndexError> {
+        let found = match last {
             Some(last) => next_chunk(&self.db, last)?,
-            None => match chunk_of(&self.db, &self.from)? {
+            None => match chunk_of(&self.db, &self.at)? {
                 Some(found) => Some(found),
-                None => next_chunk(&self.db, &self.from)?,
+                None => next_chunk(&self.db, &self.at)?,
             },
         };
         let Some((key, chunk)) = found else {
-            return Ok(false);
+            return Ok(None);
         };
         let mut rows = unpack(&chunk)?;
-        let passed = |row: &Row| row.0 < self.from || self.skip && row.0 == self.from;
+        let passed = |row: &Row| row.0 < self.at || self.given && row.0 == self.at;
         rows.drain(..rows.partition_point(passed));
-        self.rows = rows.into_iter();
-        self.chunk = Some(key);
-        Ok(true)
+        Ok(Some((key, rows)))
+    }
+
+    fn load_down(&self, kind: u8) -> Result<Option<(IVec, Vec<Row>)>, IndexError> {
+        let mut above = IVec::from(self.at.as_slice());
+        loop {
+            let found = self.db.get_lt(&above)?;
+            let Some((key, chunk)) = found.filter(|(key, _)| key.first() == Some(&kind)) else {
+                return Ok(None);
+            };
+            let mut rows = unpack(&chunk)?;
+            rows.truncate(rows.partition_point(|row| row.0 < self.at));
+            if !rows.is_empty() {
+                rows.reverse();
+                return Ok(Some((key, rows)));
+            }
+            above = key;
+        }
     }
 }
 
-impl Iterator for Ascend {
+impl Iterator for Walk {
     type Item = Result<Row, IndexError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
             if let Some(row) = self.rows.next() {
-                self.from.clone_from(&row.0);
-                self.skip = true;
-                return Some(Ok(row));
-            }
-            match self.load() {
-                Ok(more) => self.ended = !more,
-                Err(error) => {
-                    self.ended = true;
-                    return Some(Err(error));
-                }
-            }
-        }
-        None
-    }
-}
-
-/// Rows of one kind in descending order, below a key.
-pub fn descend(db: &Db, kind: u8, before: Vec<u8>) -> Descend {
-    Descend {
-        db: db.clone(),
-        kind,
-        before,
-        rows: Vec::new(),
-        ended: false,
-    }
-}
-
-/// See [`descend`].
-pub struct Descend {
-    db: Db,
-    kind: u8,
-    /// The last row that was given, or where to begin.
-    before: Vec<u8>,
-    rows: Vec<Row>,
-    ended: bool,
-}
-
-impl Descend {
-    fn load(&mut self) -> Result<bool, IndexError> {
-        let mut above = self.before.clone();
-        loop {
-            let found = self.db.get_lt(&above)?;
-            let Some((key, chunk)) = found.filter(|(key, _)| key.first() == Some(&self.kind))
-            else {
-                return Ok(false);
-            };
-            let mut rows = unpack(&chunk)?;
-            rows.truncate(rows.partition_point(|row| row.0 < self.before));
-            if !rows.is_empty() {
-                self.rows = rows;
-                return Ok(true);
-            }
-            above = key.to_vec();
-        }
-    }
-}
-
-impl Iterator for Descend {
-    type Item = Result<Row, IndexError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        while !self.ended {
-            if let Some(row) = self.rows.pop() {
-                self.before.clone_from(&row.0);
+                self.at.clone_from(&row.0);
+                self.given = true;
                 return Some(Ok(row));
             }
             match self.load() {
