@@ -79,6 +79,18 @@ impl Stage {
         answer.json()["id"].as_str().unwrap().to_owned()
     }
 
+    /// Three events, each of which was tried at `shaky`.
+    async fn three_tried(&self) -> Vec<String> {
+        let mut events = Vec::new();
+        for n in 1..=3 {
+            events.push(self.accepted(n).await);
+        }
+        for event in &events {
+            self.attempts(event, 1).await;
+        }
+        events
+    }
+
     /// The delivery of an event to `shaky`.
     async fn delivery(&self, event: &str) -> Value {
         let shown = self
@@ -126,13 +138,7 @@ async fn a_day_forth() {
     let clock = Arc::new(Stepping::default());
     let retry = "{schedule: [1h], jitter: 0}";
     let stage = Stage::set(folder.path(), Arc::clone(&clock), retry, &steady, &shaky).await;
-    let mut events = Vec::new();
-    for n in 1..=3 {
-        events.push(stage.accepted(n).await);
-    }
-    for event in &events {
-        stage.attempts(event, 1).await;
-    }
+    let events = stage.three_tried().await;
     let old = clock.now();
     clock.step(DAY);
     assert_at_rest("a day forth").await;
@@ -175,13 +181,7 @@ async fn a_day_back_and_forth_again() {
     let clock = Arc::new(Stepping::default());
     let retry = "{initial: 100ms, factor: 1, max: 100ms, jitter: 0}";
     let stage = Stage::set(folder.path(), Arc::clone(&clock), retry, &steady, &shaky).await;
-    let mut events = Vec::new();
-    for n in 1..=3 {
-        events.push(stage.accepted(n).await);
-    }
-    for event in &events {
-        stage.attempts(event, 1).await;
-    }
+    let events = stage.three_tried().await;
     let ahead = clock.now();
     clock.step(-DAY);
     // What comes in is taken, delivered and tried again by the new time.
