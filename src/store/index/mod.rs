@@ -5,6 +5,7 @@
 //! is folded in again. Not here: what is not folded yet (see `overlay`), when it is rebuilt (see `start`).
 
 pub mod change;
+mod keys;
 mod packed;
 pub mod rows;
 pub mod stage;
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 
 use super::line::LinePlace;
 use crate::id::{AuditId, DeliveryId, EventId, TargetName};
+use keys::Keys;
 use rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, MetaRow, SegmentRow, TargetRow};
 use stage::{Promoted, Stage};
 
@@ -59,13 +61,15 @@ pub type DueRows = (Vec<(DueKey, DeliveryRow)>, Option<DueKey>);
 /// The index.
 pub struct Index {
     db: sled::Db,
+    /// Where the rows of dedupe keys stand.
+    keys: Keys,
     /// Held by whoever writes; the meta row as it was written last.
     meta: Mutex<MetaRow>,
 }
 
 impl Index {
     /// Opens the index in `folder`, on a thread of its own since sled can panic there. The flag tells whether it
-    /// holds a meta row; without one it is new (or emptied).
+    /// holds a meta row; without one it is new (or emptied). Dedupe keys that it holds are known only after [`Self::verify`].
     ///
     /// # Errors
     /// [`IndexError::Held`] if another process has it; anything else means that it cannot be used.
@@ -80,13 +84,15 @@ impl Index {
             let known = meta.is_some() || !db.is_empty();
             let index = Self {
                 db,
+                keys: Keys::default(),
                 meta: Mutex::new(meta.unwrap_or_default()),
             };
             Ok((index, known))
         })
     }
 
-    /// Whether all rows are those that were written, counted and hashed one by one; if not, why.
+    /// Whether all rows are those that were written, counted and hashed one by one; if not, why. Learns the dedupe keys on
+    /// the way.
     ///
     /// # Errors
     /// What is wrong, in words.
@@ -95,6 +101,7 @@ impl Index {
         if wanted.version != rows::VERSION {
             return Err(format!("it has version {}", wanted.version));
         }
+        self.keys.clear();
         let found = guarded(|| {
             let mut found = MetaRow {
                 rows: 0,
@@ -107,6 +114,9 @@ impl Index {
                 if packed::is_chunk(&key) {
                     for (key, value) in packed::Unpacked::of(&chunk)?.iter() {
                         stage::count_row(&mut found, key, value, true);
+                        if let Some((expires, key)) = rows::dedupe_parts(key) {
+                            self.keys.add(&key, expires);
+                        }
                     }
                 }
             }
@@ -198,7 +208,10 @@ impl Index {
     /// # Errors
     /// If sled says no.
     pub fn key(&self, key: &[u8; 32]) -> Result<Option<KeyRow>, IndexError> {
-        self.get(&rows::key(rows::KEY, &[key]))
+        match self.keys.expiry(key) {
+            Some(expires) => self.get(&rows::dedupe_key(expires, key)),
+            None => Ok(None),
+        }
     }
 
     /// What is in a segment.
@@ -451,8 +464,8 @@ impl Index {
     /// If sled says no.
     pub fn expired(&self, now: i64, most: usize) -> Result<Vec<[u8; 32]>, IndexError> {
         let mut keys = Vec::new();
-        for row in self.with_prefix(vec![rows::EXPIRY]).take(most) {
-            match rows::expiry_parts(&row?.0) {
+        for row in self.with_prefix(vec![rows::KEY]).take(most) {
+            match rows::dedupe_parts(&row?.0) {
                 Some((expires, dedupe)) if expires <= now => keys.push(dedupe),
                 _ => break,
             }

@@ -7,7 +7,7 @@
 //!   with the greatest key that is not above its own. A row for which there is none begins a chunk that has the kind alone as
 //!   its key.
 //! * A chunk holds a row at least: it goes with its last one.
-//! * A chunk that holds more than one row is no longer than [`limit`].
+//! * A chunk that holds more than one row is no longer than [`CHUNK_BYTES`].
 //!
 //! A batch of sled is seen as a whole, so that a chunk that is split is never seen by halves. Walks look each chunk up by
 //! the last row that they gave, and so neither miss nor repeat a row that was there all the time.
@@ -19,25 +19,13 @@ use super::IndexError;
 use super::rows;
 
 /// Bytes of a chunk; more rows are split. A longer row stands alone.
-const CHUNK_BYTES: usize = 2000;
-
-/// Bytes of a chunk of dedupe keys. They come in no order, so that nearly each one writes its chunk anew.
-const KEYS_BYTES: usize = 600;
+pub const CHUNK_BYTES: usize = 2000;
 
 /// Bytes that a row takes in its chunk besides key and value.
 const ROW_EXTRA: usize = 4;
 
 /// A row: its key and its value.
 pub type Row = (Vec<u8>, Vec<u8>);
-
-/// Bytes of a chunk of this kind.
-pub fn limit(kind: u8) -> usize {
-    if kind == rows::KEY {
-        KEYS_BYTES
-    } else {
-        CHUNK_BYTES
-    }
-}
 
 /// Whether a key of sled's is that of a chunk.
 pub fn is_chunk(key: &[u8]) -> bool {
@@ -87,14 +75,13 @@ pub fn unpack(chunk: &[u8]) -> Result<Vec<Row>, IndexError> {
 /// Packs the rows of one chunk, which has this key, into as many as they need; gives keys and chunks. Rows that were
 /// appended fill their chunks; others leave room for more.
 pub fn pack(key: &[u8], rows: &Unpacked, appended: bool) -> Vec<Row> {
-    let limit = limit(key.first().copied().unwrap_or_default());
     let size = |(key, value): (&[u8], &[u8])| key.len() + value.len() + ROW_EXTRA;
     let whole: usize = rows.iter().map(size).sum();
-    let most = if appended || whole <= limit {
-        limit
+    let most = if appended || whole <= CHUNK_BYTES {
+        CHUNK_BYTES
     } else {
         // equal parts, none of them full
-        let parts = whole.div_ceil(limit / 4 * 3).max(2);
+        let parts = whole.div_ceil(CHUNK_BYTES / 4 * 3).max(2);
         whole.div_ceil(parts)
     };
     let mut packed: Vec<Row> = Vec::new();

@@ -13,7 +13,7 @@ use crate::delivery::Delivery;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
 
 /// The version of keys and rows.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Most bytes of a message id or type in a row; longer ones are read from the journal.
 pub const INLINE_TEXT: usize = 400;
@@ -41,7 +41,7 @@ pub const EVENT: u8 = b'e';
 pub const MORE: u8 = b'f';
 /// Segment -> [`SegmentRow`].
 pub const SEGMENT: u8 = b'g';
-/// Dedupe key -> [`KeyRow`].
+/// Expiry, dedupe key -> [`KeyRow`]; of each dedupe key there is one row at most.
 pub const KEY: u8 = b'k';
 /// Target -> [`TargetRow`].
 pub const TARGET: u8 = b'n';
@@ -57,8 +57,6 @@ pub const PLACED: u8 = b's';
 pub const LINE: u8 = b'w';
 /// Target, reason, delivery id: dead deliveries.
 pub const DEAD: u8 = b'x';
-/// Expiry, dedupe key: keys by expiry.
-pub const EXPIRY: u8 = b'y';
 
 /// A position in the journal, as rows hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -480,18 +478,18 @@ pub fn dead_key(target: &TargetName, code: u8, id: DeliveryId) -> Vec<u8> {
     key(DEAD, &[target, &[0], &[code], id.as_bytes()])
 }
 
-/// The key of an expiry.
+/// The key of a dedupe key's row.
 #[must_use]
-pub fn expiry_key(expires: i64, dedupe: &[u8; 32]) -> Vec<u8> {
-    key(EXPIRY, &[&sortable(expires), dedupe])
+pub fn dedupe_key(expires: i64, dedupe: &[u8; 32]) -> Vec<u8> {
+    key(KEY, &[&sortable(expires), dedupe])
 }
 
-/// Expiry and dedupe key of a key of [`EXPIRY`].
+/// Expiry and dedupe key of a key of [`KEY`].
 #[must_use]
-pub fn expiry_parts(key: &[u8]) -> Option<(i64, [u8; 32])> {
+pub fn dedupe_parts(key: &[u8]) -> Option<(i64, [u8; 32])> {
     let (rest, dedupe) = key.split_last_chunk::<32>()?;
-    let (_, time) = rest.split_last_chunk::<8>()?;
-    Some((unsortable(*time), *dedupe))
+    let (kind, time) = rest.split_last_chunk::<8>()?;
+    (kind == [KEY]).then(|| (unsortable(*time), *dedupe))
 }
 
 /// The delivery at the end of a key.

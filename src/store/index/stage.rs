@@ -4,7 +4,7 @@
 //! and done within one batch never enters the due index; rows, position, count and fingerprint are
 //! written in one step. The same code serves the running fold and the rebuild.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 
 use serde::Serialize;
@@ -33,6 +33,8 @@ pub struct Stage<'a> {
     segments: BTreeMap<u64, SegmentRow>,
     /// The same of targets.
     targets: BTreeMap<TargetName, TargetRow>,
+    /// Dedupe keys that were put in or taken out: whether the index knows the key, and when it expires from now on.
+    keys: HashMap<[u8; 32], (bool, Option<i64>)>,
     /// Room for the bytes of a value.
     value: Vec<u8>,
     /// Deliveries that became the head of their line.
@@ -51,6 +53,7 @@ impl<'a> Stage<'a> {
             places: BTreeMap::new(),
             segments: BTreeMap::new(),
             targets: BTreeMap::new(),
+            keys: HashMap::new(),
             value: Vec::new(),
             promoted: Vec::new(),
         }
@@ -99,7 +102,7 @@ impl<'a> Stage<'a> {
     /// An *accepted* whose dedupe key is live already is dropped: its request was answered 503 and came again.
     fn accept(&mut self, at: i64, placed: &Placed) -> Result<(), IndexError> {
         if let Some((key, _)) = &placed.key
-            && let Some(live) = self.get::<KeyRow>(&rows::key(rows::KEY, &[key]))?
+            && let Some(live) = self.key(key)?
             && live.expires > at
         {
             return Ok(());
@@ -148,8 +151,8 @@ impl<'a> Stage<'a> {
         }
         if let Some((key, row)) = &placed.key {
             self.remove_key(key)?;
-            self.put(rows::key(rows::KEY, &[key]), row)?;
-            self.put(rows::expiry_key(row.expires, key), &())?;
+            self.put(rows::dedupe_key(row.expires, key), row)?;
+            self.keys.entry(*key).or_default().1 = Some(row.expires);
         }
         Ok(())
     }
@@ -226,12 +229,23 @@ impl<'a> Stage<'a> {
     /// # Errors
     /// If a row cannot be read.
     pub fn remove_key(&mut self, key: &[u8; 32]) -> Result<(), IndexError> {
-        let at = rows::key(rows::KEY, &[key]);
-        if let Some(row) = self.get::<KeyRow>(&at)? {
-            self.remove(at)?;
-            self.remove(rows::expiry_key(row.expires, key))?;
+        if let Some(row) = self.key(key)? {
+            self.remove(rows::dedupe_key(row.expires, key))?;
+            // if it was not touched before, then its row stands in the index
+            self.keys.entry(*key).or_insert((true, None)).1 = None;
         }
         Ok(())
+    }
+
+    fn key(&mut self, key: &[u8; 32]) -> Result<Option<KeyRow>, IndexError> {
+        let expires = match self.keys.get(key) {
+            Some((_, expires)) => *expires,
+            None => self.index.keys.expiry(key),
+        };
+        match expires {
+            Some(expires) => self.get(&rows::dedupe_key(expires, key)),
+            None => Ok(None),
+        }
     }
 
     /// Replaces a delivery's rows, with all that is derived from them.
@@ -428,6 +442,14 @@ impl<'a> Stage<'a> {
         }
         batch.insert(META, postcard::to_stdvec(&self.meta)?);
         self.index.db.apply_batch(batch)?;
+        for (key, (known, expires)) in &self.keys {
+            if *known {
+                self.index.keys.remove(key);
+            }
+            if let Some(expires) = expires {
+                self.index.keys.add(key, *expires);
+            }
+        }
         Ok((self.meta, self.promoted))
     }
 }

@@ -26,7 +26,7 @@ impl Edit {
     }
 }
 
-/// Kinds of rows; chunks of dedupe keys are shorter.
+/// Kinds of rows.
 const KINDS: [u8; 4] = [rows::DELIVERY, rows::EVENT, rows::KEY, rows::LINE];
 
 /// Keys that are met again and again, with much, little or nothing in common.
@@ -142,7 +142,7 @@ fn assert_packed(index: &Index, wanted: &Rows) {
         assert!(rows.is_sorted_by(|a, b| a.0 < b.0));
         assert!(*rows[0].0 >= *at, "{:?} is below {at:?}", rows[0].0);
         assert!(rows.iter().all(|(key, _)| key[0] == at[0]), "one kind");
-        let is_long = chunk.len() > packed::limit(at[0]);
+        let is_long = chunk.len() > packed::CHUNK_BYTES;
         assert!(rows.len() == 1 || !is_long, "{} bytes", chunk.len());
         last = rows.last().map(|(key, _)| key.clone());
         found.extend(rows);
