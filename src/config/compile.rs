@@ -37,7 +37,7 @@ const DEFAULT_MAX_BYTES: u64 = 10 * GIB;
 /// Room for the file system and everyone else on it.
 const DEFAULT_MIN_FREE: u64 = 256 * MIB;
 /// The index is small; more rarely helps.
-const DEFAULT_CACHE: u64 = 64 * MIB;
+const DEFAULT_CACHE: u64 = 32 * MIB;
 /// Long enough to look into what happened last week.
 const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The journal needs two segments at least: one that is written, one that is cleaned.

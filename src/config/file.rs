@@ -129,7 +129,7 @@ pub struct StoreFile {
     pub max_bytes: Option<SizeFile>,
     /// Bytes that must stay free on the file system; 256MiB unless given.
     pub min_free: Option<SizeFile>,
-    /// Memory that the index may use as its cache; 64MiB unless given.
+    /// Memory that the index may use as its cache; 32MiB unless given.
     pub cache: Option<SizeFile>,
 }
 
