@@ -19,6 +19,9 @@ use crate::metrics::Metrics;
 /// Most entries in one group; bounds how long the first of them waits for the encoding of the last.
 const GROUP_ENTRIES: usize = 4096;
 
+/// How often the processor is given up before a group is taken, as long as each time brought a record more.
+const YIELDS: u32 = 4;
+
 /// How often a stopped writer tries to make a fresh segment: soon after room was made, but without
 /// hammering on a broken disk.
 pub(in crate::store) const REOPEN_EVERY: Duration = Duration::from_secs(1);
@@ -259,17 +262,18 @@ impl Writer {
             self.unsynced_since
                 .map(|since| (since + self.options.lazy_sync, Work::Sync))
         };
-        let mut yielded = false;
+        let (mut yields, mut seen) = (0, 0);
         let mut waiting = lock(&self.queue.inner);
         loop {
             if let Some(ended) = waiting.endings.pop() {
                 return Work::EndSegment(ended);
             }
             if !waiting.entries.is_empty() {
-                if !yielded {
+                if yields < YIELDS && waiting.entries.len() > seen {
                     // Whoever is about to hand in a record and only lacks a processor comes first, and is in this group.
                     // Where nobody is, this costs nothing: it is no wait.
-                    yielded = true;
+                    yields += 1;
+                    seen = waiting.entries.len();
                     drop(waiting);
                     std::thread::yield_now();
                     waiting = lock(&self.queue.inner);
