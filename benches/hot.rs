@@ -1,4 +1,4 @@
-//! What the pieces cost that every event passes through: verify, pattern, render, the journal, the store with its
+//! What the pieces cost that every event passes through: parse, verify, pattern, render, the journal, the store with its
 //! fold, and a claim out of a backlog.
 //!
 //! The pieces of the store are measured from outside, over a real disk: their times contain what its threads do and
@@ -31,6 +31,7 @@ use ingate::config::{self, ProcessEnv};
 use ingate::delivery::{Attempt, Delivery, Next, Outcome, State};
 use ingate::event::{Event, EventParts};
 use ingate::id::{DeliveryId, EventId, TargetName};
+use ingate::json::Document;
 use ingate::metrics::Metrics;
 use ingate::pattern::{Pattern, PatternRecord, Subject};
 use ingate::plan::Plan;
@@ -61,6 +62,7 @@ const BACKLOG: usize = 20_000;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
+    parse(&mut criterion);
     verify(&mut criterion);
     pattern(&mut criterion);
     render(&mut criterion);
@@ -77,6 +79,13 @@ fn folder() -> TempDir {
     let parent = parent.unwrap_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     std::fs::create_dir_all(&parent).unwrap();
     TempDir::with_prefix_in("hot-", parent).unwrap()
+}
+
+fn parse(criterion: &mut Criterion) {
+    let body = event::body(1);
+    let work = || Document::parse(black_box(body.as_bytes()));
+    assert!(work().is_ok(), "it parses");
+    criterion.bench_function("parse", |bench| bench.iter(work));
 }
 
 fn verify(criterion: &mut Criterion) {
@@ -147,7 +156,7 @@ fn render(criterion: &mut Criterion) {
     let id = event.id().to_string();
     let vars: Map<String, Value> = json!({"region": "eu"}).as_object().unwrap().clone();
     let scene = Scene {
-        payload: event.json().unwrap(),
+        payload: event.json().unwrap().into(),
         event: event.facts(&id),
         headers: &event.parts().headers,
         route: "orders",

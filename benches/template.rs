@@ -102,7 +102,7 @@ fn main() {
         .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()))
         .collect();
     let scene = Scene {
-        payload: &data["payload"],
+        payload: (&data["payload"]).into(),
         event: EventFacts {
             id: text(&data, "/event/id"),
             message_id: Some(text(&data, "/event/message_id")),

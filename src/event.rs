@@ -7,9 +7,9 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::id::{EventId, SourceName};
+use crate::json::{Document, Ref};
 use crate::signature::Verified;
 use crate::template::EventFacts;
 
@@ -44,7 +44,7 @@ pub struct EventParts {
 #[derive(Debug)]
 pub struct Event {
     parts: EventParts,
-    json: OnceLock<Option<Value>>,
+    json: OnceLock<Option<Document>>,
 }
 
 impl Event {
@@ -114,9 +114,10 @@ impl Event {
 
     /// The parsed body; `None` if it is not JSON.
     #[must_use]
-    pub fn json(&self) -> Option<&Value> {
+    pub fn json(&self) -> Option<Ref<'_>> {
         self.json
-            .get_or_init(|| serde_json::from_slice(&self.parts.body).ok())
+            .get_or_init(|| Document::parse(&self.parts.body).ok())
             .as_ref()
+            .map(Document::root)
     }
 }

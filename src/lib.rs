@@ -25,6 +25,7 @@
 //! | 0 | [`secret`] | bytes that are never shown |
 //! | 0 | [`clock`] | where "now" comes from |
 //! | 0 | [`decimal`] | numbers compared by their text |
+//! | 0 | [`json`] | a JSON text parsed into one flat document |
 //! | 0 | [`units`] | durations and sizes as people write them |
 //! | 0 | [`metrics`] | every metric |
 //! | 0 | [`service`] | words to the service manager |
@@ -75,6 +76,7 @@ pub mod excerpt;
 pub mod id;
 pub mod ingest;
 pub mod intake;
+pub mod json;
 pub mod listener;
 pub mod metrics;
 pub mod order;

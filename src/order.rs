@@ -5,9 +5,9 @@
 
 use std::fmt;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::json::Ref;
 use crate::pattern::Path;
 
 /// What deliveries have in common that go one after another: a hash, so that it takes the same room for any value.
@@ -75,7 +75,7 @@ impl OrderBy {
     /// The place of an event with this body. An event whose body is not JSON, or has nothing or null at the
     /// path, waits for no other.
     #[must_use]
-    pub fn of(&self, body: Option<&Value>) -> Option<Order> {
+    pub fn of(&self, body: Option<Ref<'_>>) -> Option<Order> {
         let found = self.path.reach(body?);
         if found.iter().all(|value| value.is_null()) {
             return None;
@@ -98,12 +98,14 @@ impl OrderBy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::json::Document;
+    use serde_json::{Value, json};
 
     #[test]
     fn equal_values_have_equal_keys_and_others_have_not() {
         let by = OrderBy::compile("data.id", OnDead::Skip).unwrap();
-        let key = |id: Value| by.of(Some(&json!({"data": {"id": id}}))).map(|it| it.key);
+        let of = |body: &Value| by.of(Some(Document::from(body).root()));
+        let key = |id: Value| of(&json!({"data": {"id": id}})).map(|it| it.key);
         let values = [
             json!(1),
             json!("1"),
@@ -119,7 +121,7 @@ mod tests {
             }
         }
         assert_eq!(key(Value::Null), None);
-        assert_eq!(by.of(Some(&json!({"data": {}}))), None);
+        assert_eq!(of(&json!({"data": {}})), None);
         assert_eq!(by.of(None), None);
         assert!(OrderBy::compile("a..b", OnDead::Hold).is_err());
     }

@@ -1,6 +1,8 @@
 //! What the API's answers look like. Times are RFC 3339 in UTC, durations are numbers of seconds, ids
 //! are UUIDs, states and reasons are in snake case.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::Uri;
@@ -83,7 +85,7 @@ pub(super) struct EventShape<'a> {
     body_redacted: Option<&'static str>,
     /// Its body, where that is JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<&'a Value>,
+    body: Option<Cow<'a, Value>>,
     /// Its body in base64, where that is not JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
@@ -386,10 +388,10 @@ impl<'a> EventShape<'a> {
         let parts = event.parts();
         let (body, body_base64) = match &view.body {
             Shown::Whole => match event.json() {
-                Some(json) => (Some(json), None),
+                Some(json) => (Some(Cow::Owned(json.to_value())), None),
                 None => (None, Some(STANDARD.encode(&parts.body))),
             },
-            Shown::Redacted(json) => (Some(json), None),
+            Shown::Redacted(json) => (Some(Cow::Borrowed(json)), None),
             Shown::Hidden(_) => (None, None),
         };
         let headers = parts.headers.iter().map(|(name, value)| HeaderShape {

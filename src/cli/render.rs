@@ -64,7 +64,7 @@ pub(super) fn run(args: &RenderArgs) -> Outcome {
     let no_vars = Map::new();
     let id = event.id().to_string();
     let scene = Scene {
-        payload,
+        payload: payload.into(),
         event: event.facts(&id),
         headers: &event.parts().headers,
         route: &args.route,

@@ -167,7 +167,7 @@ impl Job {
         };
         let id = parts.id.to_string();
         Ok(work(&Scene {
-            payload,
+            payload: payload.into(),
             event: self.event.facts(&id),
             headers: &parts.headers,
             route: self.route.name.as_str(),

@@ -21,7 +21,7 @@ mod rule;
 
 use std::fmt;
 
-use serde_json::Value;
+use crate::json::Ref;
 
 use glob::Glob;
 use rule::{Found, Rule, written};
@@ -65,7 +65,7 @@ pub struct Subject<'a> {
     /// Its headers, names in lower case.
     pub headers: &'a [(String, String)],
     /// Its parsed body; `None` if it is not JSON.
-    pub body: Option<&'a Value>,
+    pub body: Option<Ref<'a>>,
 }
 
 /// Why a pattern did not match.
@@ -239,7 +239,8 @@ fn error(path: &str, message: impl Into<String>) -> PatternError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::json::Document;
+    use serde_json::{Value, json};
 
     fn compile(record: Value) -> Result<Pattern, Vec<PatternError>> {
         Pattern::compile(&serde_json::from_value(record).unwrap())
@@ -257,10 +258,11 @@ mod tests {
             ("x-tag".to_owned(), "b".to_owned()),
             ("x-count".to_owned(), "12".to_owned()),
         ];
+        let document = body.map(Document::from);
         let subject = Subject {
             event_type,
             headers: &headers,
-            body,
+            body: document.as_ref().map(Document::root),
         };
         let mismatch = compile(record).unwrap().matches(&subject).err()?;
         Some((mismatch.field, mismatch.wanted, mismatch.found))

@@ -1,6 +1,6 @@
 //! Dotted paths into JSON that reach into arrays.
 
-use serde_json::Value;
+use crate::json::{Kind, Ref};
 
 /// Most segments of a path; JSON that is parsed is not nested deeper than about four times this.
 const MAX_SEGMENTS: usize = 32;
@@ -56,24 +56,22 @@ impl Path {
 
     /// Every value that the path reaches; of an array also its elements, after the array itself.
     #[must_use]
-    pub fn reach<'a>(&self, root: &'a Value) -> Vec<&'a Value> {
+    pub fn reach<'a>(&self, root: Ref<'a>) -> Vec<Ref<'a>> {
         let mut here = vec![root];
+        let mut next = Vec::new();
         for segment in &self.0 {
-            let mut next = Vec::new();
-            for value in here {
-                match (value, segment.index) {
-                    (Value::Array(items), Some(index)) => next.extend(items.get(index)),
-                    _ => next.extend(
-                        spread(value)
-                            .into_iter()
-                            .filter_map(|value| value.as_object())
-                            .filter_map(|object| object.get(&segment.key)),
-                    ),
+            for value in here.drain(..) {
+                match (value.kind(), segment.index) {
+                    (Kind::Array(items), Some(index)) => next.extend(items.get(index)),
+                    _ => spread(value, &mut |value| next.extend(value.get(&segment.key))),
                 }
             }
-            here = next;
+            std::mem::swap(&mut here, &mut next);
         }
-        here.into_iter().flat_map(spread).collect()
+        for value in here {
+            spread(value, &mut |value| next.push(value));
+        }
+        next
     }
 }
 
@@ -109,23 +107,19 @@ fn bracketed(inner: &str) -> Result<(Segment, &str), String> {
     Ok((segment, after))
 }
 
-/// The value, and if it is an array its elements, and theirs.
-fn spread(value: &Value) -> Vec<&Value> {
-    let mut all = Vec::new();
-    let mut stack = vec![value];
-    while let Some(value) = stack.pop() {
-        all.push(value);
-        if let Value::Array(items) = value {
-            stack.extend(items.iter().rev());
-        }
+/// Visits the value, and if it is an array its elements, and theirs. Recurses no deeper than JSON nests.
+fn spread<'a>(value: Ref<'a>, visit: &mut impl FnMut(Ref<'a>)) {
+    visit(value);
+    if let Kind::Array(items) = value.kind() {
+        items.iter().for_each(|item| spread(item, visit));
     }
-    all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use crate::json::Document;
+    use serde_json::{Value, json};
 
     #[test]
     fn paths_reach() {
@@ -142,7 +136,9 @@ mod tests {
             ("['0']['b']", json!([3])),
             ("x.y.z", json!([])),
         ] {
-            let got = json!(Path::parse(path).unwrap().reach(&root));
+            let document = Document::from(&root);
+            let reached = Path::parse(path).unwrap().reach(document.root());
+            let got: Value = reached.into_iter().map(Ref::to_value).collect();
             assert_eq!(got, wanted, "{path}");
         }
         for wrong in [

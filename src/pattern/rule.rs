@@ -1,12 +1,13 @@
 //! What a field must be: compiled rules and what they hold for.
 
 use std::cmp::Ordering;
-use std::io;
+use std::fmt::{self, Write};
 
 use serde_json::{Map, Value};
 
 use super::{MAX_SHOWN, PatternError, cut, error};
-use crate::decimal::{Decimal, equal};
+use crate::decimal::Decimal;
+use crate::json::{Kind, Ref};
 
 /// How deep rules may stand in each other (`not` in lists in `not`); two are in sensible use.
 const MAX_DEPTH: usize = 8;
@@ -20,7 +21,7 @@ const OPERATORS: [&str; 9] = [
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Found<'a> {
     /// A value of the body.
-    Json(&'a Value),
+    Json(Ref<'a>),
     /// The text of a header, which also counts as the number or boolean that it spells.
     Text(&'a str),
 }
@@ -198,7 +199,7 @@ impl Test {
     fn passes(&self, found: &Found<'_>) -> bool {
         match self {
             Self::Equals(wanted) => match found {
-                Found::Json(value) => equal(wanted, value),
+                Found::Json(value) => equals(wanted, *value),
                 Found::Text(text) => text_equals(wanted, text),
             },
             Self::Prefix(prefix) => found.text().is_some_and(|text| text.starts_with(prefix)),
@@ -232,8 +233,10 @@ impl<'a> Found<'a> {
 
     fn number(&self) -> Option<Decimal<'a>> {
         match self {
-            Self::Json(Value::Number(number)) => Decimal::parse(number.as_str()),
-            Self::Json(_) => None,
+            Self::Json(value) => match value.kind() {
+                Kind::Number(text) => Decimal::parse(text),
+                _ => None,
+            },
             Self::Text(text) => Decimal::parse(text.trim()),
         }
     }
@@ -242,33 +245,52 @@ impl<'a> Found<'a> {
     pub(super) fn shown(&self) -> String {
         match self {
             Self::Json(value) => {
-                let mut room = Room(Vec::new());
+                let mut room = Room(String::new());
                 // Ends with an error when the room is full; what fits is what is shown.
-                let _ = serde_json::to_writer(&mut room, value);
-                cut(&String::from_utf8_lossy(&room.0))
+                let _ = write!(room, "{value}");
+                cut(&room.0)
             }
             Self::Text(text) => cut(text),
         }
     }
 }
 
-/// A writer that takes a little more than is shown, so that a large value is not written whole.
-struct Room(Vec<u8>);
+/// A text that takes a little more than is shown, so that a large value is not written whole.
+struct Room(String);
 
-impl io::Write for Room {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+impl fmt::Write for Room {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
         // A character has at most four bytes; one more makes the cut visible.
         let free = (4 * (MAX_SHOWN + 1)).saturating_sub(self.0.len());
-        let taken = bytes.get(..free).unwrap_or(bytes);
-        self.0.extend_from_slice(taken);
-        if taken.len() < bytes.len() {
-            return Err(io::ErrorKind::WriteZero.into());
+        let taken = text.get(..text.floor_char_boundary(free));
+        let taken = taken.unwrap_or_default();
+        self.0.push_str(taken);
+        match taken.len() == text.len() {
+            true => Ok(()),
+            false => Err(fmt::Error),
         }
-        Ok(bytes.len())
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+/// Equality with a value of the body where numbers are equal by value and the order of members does not count.
+fn equals(wanted: &Value, found: Ref<'_>) -> bool {
+    match (wanted, found.kind()) {
+        (Value::Null, Kind::Null) => true,
+        (Value::Bool(a), Kind::Bool(b)) => *a == b,
+        (Value::String(a), Kind::String(b)) => a == b,
+        (Value::Number(a), Kind::Number(b)) => {
+            let a = Decimal::parse(a.as_str());
+            a.is_some() && a == Decimal::parse(b)
+        }
+        (Value::Array(a), Kind::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b.iter()).all(|(a, b)| equals(a, b))
+        }
+        (Value::Object(a), Kind::Object(b)) => {
+            a.len() == b.len()
+                && a.iter()
+                    .all(|(name, a)| b.get(name).is_some_and(|b| equals(a, b)))
+        }
+        _ => false,
     }
 }
 

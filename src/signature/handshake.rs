@@ -14,6 +14,7 @@ use super::compile::{Faults, Piece, given, is_pointer, not_a_pointer, split_plac
 use super::key::{Algorithm, Key};
 use super::record::{HandshakeRecord, ReplyRecord, WhenRecord};
 use super::{Inbound, Reply, VerifyError};
+use crate::json::Ref;
 
 /// Longest part of a challenge that is echoed, in bytes; challenges are short random texts.
 const MAX_ECHO_BYTES: usize = 1024;
@@ -52,7 +53,7 @@ enum Echo {
 /// A challenge as it came.
 struct Challenge<'a> {
     query: &'a [(String, String)],
-    json: Option<&'a Value>,
+    json: Option<Ref<'a>>,
 }
 
 /// Answers a challenge that came without a signature, by its token.
@@ -95,7 +96,7 @@ pub(super) fn by_token(
 pub(super) fn by_signature(
     handshakes: &[Handshake],
     request: &Inbound<'_>,
-    json: Option<&Value>,
+    json: Option<Ref<'_>>,
 ) -> Option<Reply> {
     if handshakes.is_empty() {
         return None;
@@ -176,7 +177,7 @@ impl Handshake {
         let json = self.json.iter().all(|(pointer, wanted)| {
             challenge
                 .value(pointer)
-                .is_some_and(|value| wanted == ANY || value == wanted)
+                .is_some_and(|value| wanted == ANY || value.to_value() == *wanted)
         });
         let others = self
             .without
@@ -218,7 +219,7 @@ impl Challenge<'_> {
         Some(value)
     }
 
-    fn value(&self, pointer: &str) -> Option<&Value> {
+    fn value(&self, pointer: &str) -> Option<Ref<'_>> {
         self.json?.pointer(pointer)
     }
 }
@@ -376,6 +377,7 @@ fn single_parameters(query: &[(String, String)]) -> Result<(), VerifyError> {
 mod tests {
     use super::super::{Scheme, SchemeRecord, Verdict, verify};
     use super::*;
+    use crate::json::Document;
     use crate::secret::Secret;
     use http::HeaderMap;
     use jiff::Timestamp;
@@ -474,9 +476,10 @@ handshake:
 
     #[test]
     fn json_answers_are_filled_in() {
+        let document = Document::from(&serde_json::json!({"c": "a\"b", "n": 1}));
         let challenge = Challenge {
             query: &[],
-            json: Some(&serde_json::json!({"c": "a\"b", "n": 1})),
+            json: Some(document.root()),
         };
         let answer =
             serde_json::json!({"challenge": "{json:/c}", "list": ["x{json:/c}"], "type": 1});
@@ -485,9 +488,10 @@ handshake:
         let lacking = serde_json::json!({"challenge": "{json:/n}"});
         assert_eq!(filled(&lacking, &challenge), None);
         let long = "x".repeat(MAX_ECHO_BYTES + 1);
+        let document = Document::from(&serde_json::json!({"c": long}));
         let challenge = Challenge {
             query: &[],
-            json: Some(&serde_json::json!({"c": long})),
+            json: Some(document.root()),
         };
         assert_eq!(filled(&answer, &challenge), None);
     }

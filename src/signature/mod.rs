@@ -30,7 +30,8 @@ pub use verify::{describe, verify};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
-use serde_json::Value;
+
+use crate::json::Document;
 
 /// Longest message id or type in bytes; both become keys, labels of log lines and headers.
 pub const MAX_TEXT_BYTES: usize = 256;
@@ -121,7 +122,7 @@ pub struct Content {
     /// The body after content decoding.
     pub body: Bytes,
     /// The parsed body; `None` if it is not JSON.
-    pub json: Option<Value>,
+    pub json: Option<Document>,
 }
 
 impl Verified {

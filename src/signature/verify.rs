@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
-use serde_json::Value;
 use subtle::{Choice, ConditionallySelectable};
 
 use super::key::{Algorithm, Key};
@@ -19,6 +18,7 @@ use super::scheme::{Part, Place, Scheme, SignatureForm, SignedBody, Style, TimeP
 use super::{
     Content, Inbound, MAX_SIGNATURES, MAX_TEXT_BYTES, Verdict, Verified, VerifyError, handshake,
 };
+use crate::json::{Document, Kind, Ref};
 
 /// Proves a request, or says why not. Pure: `now` is an argument.
 ///
@@ -400,7 +400,7 @@ fn header<'a>(
 /// The body's JSON, parsed when it is first asked for.
 struct Json<'a> {
     body: &'a [u8],
-    parsed: Option<Option<Value>>,
+    parsed: Option<Option<Document>>,
 }
 
 impl<'a> Json<'a> {
@@ -408,22 +408,22 @@ impl<'a> Json<'a> {
         Self { body, parsed: None }
     }
 
-    fn parsed(&mut self) -> Option<&Value> {
+    fn parsed(&mut self) -> Option<Ref<'_>> {
         self.parsed
-            .get_or_insert_with(|| serde_json::from_slice(self.body).ok())
+            .get_or_insert_with(|| Document::parse(self.body).ok())
             .as_ref()
+            .map(Document::root)
     }
 
     /// The text or number at a pointer, as it is written.
     fn text(&mut self, pointer: &str) -> Option<String> {
-        match self.parsed()?.pointer(pointer)? {
-            Value::String(text) => Some(text.clone()),
-            Value::Number(number) => Some(number.to_string()),
-            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+        match self.parsed()?.pointer(pointer)?.kind() {
+            Kind::String(text) | Kind::Number(text) => Some(text.to_owned()),
+            Kind::Null | Kind::Bool(_) | Kind::Array(_) | Kind::Object(_) => None,
         }
     }
 
-    fn take(mut self) -> Option<Value> {
+    fn take(mut self) -> Option<Document> {
         self.parsed();
         self.parsed.flatten()
     }

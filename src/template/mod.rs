@@ -35,6 +35,8 @@ use syntax::{Calls, Fault, Site, Source, Span};
 pub use syntax::{Cause, nearest};
 use writer::Mended;
 
+use crate::json::Ref;
+
 /// Where `include` and `render` find other templates.
 pub trait Partials {
     /// The text of the partial of this name and the path that errors show; `None` if there is none.
@@ -90,7 +92,7 @@ struct File {
 #[derive(Debug, Clone, Copy)]
 pub struct Scene<'a> {
     /// `payload`: the parsed body.
-    pub payload: &'a Value,
+    pub payload: Payload<'a>,
     /// `event`.
     pub event: EventFacts<'a>,
     /// `headers`, names in lower case.
@@ -101,6 +103,27 @@ pub struct Scene<'a> {
     pub target: &'a str,
     /// `vars`: constants of the configuration.
     pub vars: &'a Map<String, Value>,
+}
+
+/// A parsed body: that of an event, or one that was made or changed.
+#[derive(Debug, Clone, Copy)]
+pub enum Payload<'a> {
+    /// As it was parsed.
+    Parsed(Ref<'a>),
+    /// As it was made.
+    Made(&'a Value),
+}
+
+impl<'a> From<Ref<'a>> for Payload<'a> {
+    fn from(payload: Ref<'a>) -> Self {
+        Self::Parsed(payload)
+    }
+}
+
+impl<'a> From<&'a Value> for Payload<'a> {
+    fn from(payload: &'a Value) -> Self {
+        Self::Made(payload)
+    }
 }
 
 /// What a template knows of the event: `event.id`, `event.message_id` and so on.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use serde_json::Value as Json;
 
 use super::value::{Text, Value};
-use super::{Scene, limits};
+use super::{Payload, Scene, limits};
 
 /// What a template finds at the root.
 #[derive(Debug, Clone, Copy)]
@@ -136,7 +136,10 @@ impl<'a> Scope<'a> {
             Roots::Scene(scene) => scene,
         };
         match name {
-            "payload" => Value::from(scene.payload),
+            "payload" => match scene.payload {
+                Payload::Parsed(payload) => Value::from(payload),
+                Payload::Made(payload) => Value::from(payload),
+            },
             "event" => self.event.get_or_init(|| event(scene)).clone(),
             "headers" => self.headers.get_or_init(|| headers(scene)).clone(),
             "route" => Value::from(scene.route),

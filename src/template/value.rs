@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::limits;
 use super::number::Number;
+use crate::json::{Kind, Ref};
 
 mod list;
 mod print;
@@ -15,7 +16,6 @@ mod text;
 
 use list::position;
 pub use list::{Array, Object, Sequence, range_len};
-pub use print::{write_json_escaped, write_json_string};
 pub use text::Text;
 
 /// A value during a render. `'a` is the life of the scene and of the template. Clones are cheap.
@@ -46,10 +46,23 @@ impl<'a> From<&'a Json> for Value<'a> {
         match json {
             Json::Null => Self::Nil,
             Json::Bool(b) => Self::Bool(*b),
-            Json::Number(n) => Self::Number(Number::from_json(n)),
+            Json::Number(n) => Self::Number(Number::from_json(n.as_str())),
             Json::String(s) => Self::Str(Text::Borrowed(s)),
             Json::Array(items) => Self::Array(Array::Json(items)),
             Json::Object(members) => Self::Object(Object::Json(members)),
+        }
+    }
+}
+
+impl<'a> From<Ref<'a>> for Value<'a> {
+    fn from(json: Ref<'a>) -> Self {
+        match json.kind() {
+            Kind::Null => Self::Nil,
+            Kind::Bool(b) => Self::Bool(b),
+            Kind::Number(text) => Self::Number(Number::from_json(text)),
+            Kind::String(text) => Self::Str(Text::Borrowed(text)),
+            Kind::Array(items) => Self::Array(Array::Parsed(items)),
+            Kind::Object(members) => Self::Object(Object::Parsed(members)),
         }
     }
 }

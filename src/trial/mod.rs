@@ -155,7 +155,7 @@ impl Sample {
             let subject = Subject {
                 event_type: &event.parts().event_type,
                 headers: &event.parts().headers,
-                body: Some(&payload),
+                body: event.json(),
             };
             match route.pattern.matches(&subject) {
                 Ok(()) => {
@@ -197,7 +197,7 @@ impl Sample {
     ) -> Result<Rendered, TemplateError> {
         let id = self.event.id().to_string();
         let scene = Scene {
-            payload,
+            payload: payload.into(),
             event: self.event.facts(&id),
             headers: &self.event.parts().headers,
             route: self.route.name.as_str(),

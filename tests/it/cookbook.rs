@@ -95,7 +95,7 @@ fn samples() -> Vec<Sample> {
 
 fn render(sample: &Sample) -> Result<Rendered, TemplateError> {
     let scene = Scene {
-        payload: sample.payload.as_ref().unwrap(),
+        payload: sample.payload.as_ref().unwrap().into(),
         event: EventFacts {
             id: "0192",
             message_id: None,

@@ -45,7 +45,7 @@ fn the_sample_of_the_readme_is_true() {
     let json = blocks("json");
     let payload: Value = serde_json::from_str(&json[0]).unwrap();
     let scene = Scene {
-        payload: &payload,
+        payload: (&payload).into(),
         event: EventFacts {
             id: "0",
             message_id: None,

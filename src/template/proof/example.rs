@@ -52,7 +52,7 @@ fn fails(template: &Template, payload: &Value, finding: &Finding) -> bool {
 /// Renders with this payload, everything else being plain.
 fn render(template: &Template, payload: &Value) -> Result<(), TemplateError> {
     let scene = Scene {
-        payload,
+        payload: payload.into(),
         event: EventFacts {
             id: "evt_1",
             message_id: None,

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::attacks::on_small_stack;
 use super::swells::{bounded, error_over};
 use super::tests::{Files, files, render, render_all};
+use crate::json::Document;
 use crate::template::{EventFacts, RenderLimits, Scene, Template, limits, syntax};
 
 /// An object of a `json` block, whose members are looked through one by one.
@@ -209,9 +210,9 @@ fn a_brief_render_ends_before_it_takes_long() {
         ("{{ 1 | divided_by: 0 }}".to_owned(), "1", false),
     ] {
         let template = Template::compile("t", &template, &files(&[])).unwrap();
-        let payload = serde_json::from_str(payload).unwrap();
+        let document = Document::parse(payload.as_bytes()).unwrap();
         let scene = Scene {
-            payload: &payload,
+            payload: document.root().into(),
             event: EventFacts {
                 id: "evt_1",
                 message_id: None,

@@ -7,6 +7,7 @@ use super::attacks::on_small_stack;
 use super::fuel::Fuel;
 use super::json_with;
 use super::tests::{files, render, render_all};
+use crate::json::Document;
 use crate::template::{EventFacts, Scene, Template, TemplateError, limits};
 
 /// Many times the same object: arrays of made values hold what they share once, and filters would read it each time.
@@ -43,8 +44,9 @@ fn little() -> Fuel {
 
 pub fn error_over(template: &str, payload: &Json) -> TemplateError {
     let compiled = Template::compile("t.liquid", template, &files(&[])).unwrap();
+    let document = Document::from(payload);
     let scene = Scene {
-        payload,
+        payload: document.root().into(),
         event: EventFacts {
             id: "0",
             message_id: None,

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
+use crate::json::Document;
 use crate::template::{
     EventFacts, PartialText, Partials, RenderLimits, Rendered, Scene, Template, TemplateError,
 };
@@ -36,7 +37,7 @@ pub fn files(files: &[(&'static str, &str)]) -> Files {
 
 pub fn render_all(text: &str, payload: &str, partials: &Files) -> Result<Rendered, TemplateError> {
     let template = Template::compile("t.liquid", text, partials)?;
-    let payload: Json = serde_json::from_str(payload).unwrap();
+    let document = Document::parse(payload.as_bytes()).unwrap();
     let vars = json!({"region": "eu", "vat": 0.19});
     let headers = [
         ("content-type".to_owned(), "application/json".to_owned()),
@@ -44,7 +45,7 @@ pub fn render_all(text: &str, payload: &str, partials: &Files) -> Result<Rendere
         ("x-tag".to_owned(), "b".to_owned()),
     ];
     let scene = Scene {
-        payload: &payload,
+        payload: document.root().into(),
         event: EventFacts {
             id: "evt-1",
             message_id: None,

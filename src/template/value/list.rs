@@ -5,6 +5,7 @@ use std::rc::Rc;
 use serde_json::{Map, Value as Json};
 
 use super::{Text, Value};
+use crate::json::{Items, Members};
 
 /// Up to so many members, comparing their names is faster than hashing the one that is looked for.
 const FEW_MEMBERS: usize = 8;
@@ -12,7 +13,9 @@ const FEW_MEMBERS: usize = 8;
 /// An array: borrowed from JSON, or made by filters.
 #[derive(Debug, Clone)]
 pub enum Array<'a> {
-    /// Straight from parsed JSON.
+    /// Straight from the body of an event.
+    Parsed(Items<'a>),
+    /// From JSON that was made: constants of the configuration, payloads of tests.
     Json(&'a [Json]),
     /// Made during the render.
     Made(Rc<Vec<Value<'a>>>),
@@ -21,7 +24,9 @@ pub enum Array<'a> {
 /// An object: borrowed from JSON, or made during the render. Members keep their order.
 #[derive(Debug, Clone)]
 pub enum Object<'a> {
-    /// Straight from parsed JSON.
+    /// Straight from the body of an event.
+    Parsed(Members<'a>),
+    /// From JSON that was made: constants of the configuration, payloads of tests.
     Json(&'a Map<String, Json>),
     /// Made during the render: `event`, `headers`, `forloop` and the like.
     Made(Rc<Vec<(Text<'a>, Value<'a>)>>),
@@ -32,6 +37,7 @@ impl<'a> Array<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
+            Self::Parsed(items) => items.len(),
             Self::Json(items) => items.len(),
             Self::Made(items) => items.len(),
         }
@@ -47,6 +53,7 @@ impl<'a> Array<'a> {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<Value<'a>> {
         match self {
+            Self::Parsed(items) => items.get(index).map(Value::from),
             Self::Json(items) => items.get(index).map(Value::from),
             Self::Made(items) => items.get(index).cloned(),
         }
@@ -63,6 +70,7 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
+            Self::Parsed(members) => members.len(),
             Self::Json(members) => members.len(),
             Self::Made(members) => members.len(),
         }
@@ -78,6 +86,7 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Value<'a>> {
         match self {
+            Self::Parsed(members) => members.get(key).map(Value::from),
             Self::Json(members) if members.len() <= FEW_MEMBERS => members
                 .iter()
                 .find(|(name, _)| *name == key)
@@ -94,7 +103,7 @@ impl<'a> Object<'a> {
     #[must_use]
     pub fn search_bytes(&self, key: &str) -> u64 {
         let names = match self {
-            Self::Json(_) => 1,
+            Self::Parsed(_) | Self::Json(_) => 1,
             Self::Made(members) => members.len(),
         };
         names.saturating_add(key.len()) as u64
@@ -102,15 +111,18 @@ impl<'a> Object<'a> {
 
     /// All members in order.
     pub fn iter(&self) -> impl Iterator<Item = (Text<'a>, Value<'a>)> + '_ {
-        let (json, made) = match self {
-            Self::Json(members) => (Some(*members), None),
-            Self::Made(members) => (None, Some(members.as_ref())),
+        let (parsed, json, made) = match self {
+            Self::Parsed(members) => (Some(members.iter()), None, None),
+            Self::Json(members) => (None, Some(members.iter()), None),
+            Self::Made(members) => (None, None, Some(members.iter())),
         };
-        let from_json = json
-            .into_iter()
-            .flatten()
-            .map(|(key, value)| (Text::Borrowed(key), Value::from(value)));
-        from_json.chain(made.into_iter().flatten().cloned())
+        let parsed = parsed.into_iter().flatten();
+        let parsed = parsed.map(|(key, value)| (Text::Borrowed(key), Value::from(value)));
+        let json = json.into_iter().flatten();
+        let json = json.map(|(key, value)| (Text::Borrowed(key), Value::from(value)));
+        parsed
+            .chain(json)
+            .chain(made.into_iter().flatten().cloned())
     }
 
     /// The members as an array of pairs `[key, value]`, which is what loops and array filters see.

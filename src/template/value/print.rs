@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::Value;
+use crate::json::write_string;
 use crate::template::number::Number;
 
 impl Value<'_> {
@@ -55,7 +56,7 @@ impl Value<'_> {
             Self::Nil | Self::Empty | Self::Blank => out.write_str("null"),
             Self::Bool(b) => write!(out, "{b}"),
             Self::Number(n) => write!(out, "{n}"),
-            Self::Str(text) => write_json_string(text, out),
+            Self::Str(text) => write_string(text, out),
             Self::Range(first, last) => {
                 out.write_char('[')?;
                 for n in *first..=*last {
@@ -82,7 +83,7 @@ impl Value<'_> {
                     if index > 0 {
                         out.write_char(',')?;
                     }
-                    write_json_string(&key, out)?;
+                    write_string(&key, out)?;
                     out.write_char(':')?;
                     value.write_json(out)?;
                 }
@@ -90,43 +91,4 @@ impl Value<'_> {
             }
         }
     }
-}
-
-/// Writes `text` as a JSON string, with quotes.
-///
-/// # Errors
-/// Only those of `out`.
-pub fn write_json_string<W: fmt::Write + ?Sized>(text: &str, out: &mut W) -> fmt::Result {
-    out.write_char('"')?;
-    write_json_escaped(text, out)?;
-    out.write_char('"')
-}
-
-/// Writes `text` as the content of a JSON string, without quotes.
-///
-/// # Errors
-/// Only those of `out`.
-pub fn write_json_escaped<W: fmt::Write + ?Sized>(text: &str, out: &mut W) -> fmt::Result {
-    let mut rest = text;
-    while let Some(at) = rest
-        .bytes()
-        .position(|b| b < 0x20 || b == b'"' || b == b'\\')
-    {
-        let (plain, special) = rest.split_at(at);
-        out.write_str(plain)?;
-        let mut characters = special.chars();
-        match characters.next() {
-            Some('"') => out.write_str("\\\"")?,
-            Some('\\') => out.write_str("\\\\")?,
-            Some('\n') => out.write_str("\\n")?,
-            Some('\r') => out.write_str("\\r")?,
-            Some('\t') => out.write_str("\\t")?,
-            Some('\u{8}') => out.write_str("\\b")?,
-            Some('\u{c}') => out.write_str("\\f")?,
-            Some(other) => write!(out, "\\u{:04x}", u32::from(other))?,
-            None => {}
-        }
-        rest = characters.as_str();
-    }
-    out.write_str(rest)
 }

@@ -4,10 +4,11 @@ use std::fmt::{self, Write};
 
 use super::scan::is_json_number;
 use super::{DEPTH, NO_KEY, Role, State, Writer};
+use crate::json::write_escaped;
 use crate::template::number::Number;
 use crate::template::sink::{Origin, Printed};
 use crate::template::syntax::Fault;
-use crate::template::value::{Value, write_json_escaped};
+use crate::template::value::Value;
 
 impl Writer {
     pub(super) fn write_value(
@@ -103,7 +104,7 @@ impl Writer {
 
     /// Writes text as content of a string.
     pub(super) fn escape(&mut self, text: &str) -> Result<(), Fault> {
-        write_json_escaped(text, &mut Plain(self)).map_err(|_| self.full())
+        write_escaped(text, &mut Plain(self)).map_err(|_| self.full())
     }
 }
 
@@ -125,6 +126,6 @@ struct Escaping<'w>(&'w mut Writer);
 
 impl Write for Escaping<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        write_json_escaped(text, &mut Plain(self.0))
+        write_escaped(text, &mut Plain(self.0))
     }
 }

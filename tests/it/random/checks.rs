@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use ingate::json::Document;
 use ingate::template::{
-    Cause, EventFacts, Proof, RenderLimits, Rendered, Scene, Template, TemplateError, Verdict,
+    Cause, EventFacts, Payload, Proof, RenderLimits, Rendered, Scene, Template, TemplateError,
+    Verdict,
 };
 use jiff::Timestamp;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -229,7 +231,10 @@ impl<'s> Subject<'s> {
     /// Limits of the output end a render with an error of their own; the same render gives the same; plain text is
     /// rendered without a panic.
     pub fn behaves(&self, payload: &Value) {
-        let limited = render(&self.template, payload, SMALL_OUTPUT);
+        // As an event has it, and as a trial has it.
+        let document = Document::parse(payload.to_string().as_bytes()).unwrap();
+        let payload = &document.root().to_value();
+        let limited = render(&self.template, document.root(), SMALL_OUTPUT);
         let again = render(&self.template, payload, SMALL_OUTPUT);
         assert_eq!(limited, again, "{}\n{payload}", self.case());
         match limited {
@@ -290,10 +295,14 @@ fn told(sample: &Sample) -> String {
 }
 
 /// Renders with this payload, everything else being plain.
-fn render(template: &Template, payload: &Value, limit: usize) -> Result<Rendered, TemplateError> {
+fn render<'a>(
+    template: &Template,
+    payload: impl Into<Payload<'a>>,
+    limit: usize,
+) -> Result<Rendered, TemplateError> {
     let vars = Map::new();
     let scene = Scene {
-        payload,
+        payload: payload.into(),
         event: EventFacts {
             id: "evt_1",
             message_id: None,

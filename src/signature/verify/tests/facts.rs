@@ -69,7 +69,8 @@ fn types() {
         let event = event(post(&scheme, &[SECRET], &sent, body, NOW));
         assert_eq!(event.content().event_type.as_deref(), wanted, "{row}");
         let parsed: Option<serde_json::Value> = serde_json::from_str(body).ok();
-        assert_eq!(event.content().json, parsed, "{row}");
+        let json = event.content().json.as_ref();
+        assert_eq!(json.map(|json| json.root().to_value()), parsed, "{row}");
         assert_eq!(event.content().body, body, "{row}");
     }
 }
