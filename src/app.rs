@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -30,6 +31,7 @@ use crate::reload::{self, Reloader};
 use crate::service;
 use crate::store::Store;
 use crate::store::local::{LocalStore, OpenError, StoreOptions};
+use crate::telemetry;
 
 /// The environment variable that says what is logged, e.g. `debug` or `ingate::intake=debug,info`.
 pub const LOG_VARIABLE: &str = "INGATE_LOG";
@@ -155,11 +157,17 @@ impl App {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let (stop_public, public_stops) = watch::channel(false);
         let (stop_operator, operator_stops) = watch::channel(false);
-        let dispatcher = Dispatcher::start(
+        let (spans, exporter) = telemetry::start(
+            self.plan.clone(),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.metrics),
+        );
+        let dispatcher = Dispatcher::start_traced(
             self.plan.clone(),
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
+            spans.clone(),
         );
         let admin = Arc::new(Admin {
             plan: self.plan.clone(),
@@ -176,6 +184,7 @@ impl App {
             Arc::clone(&self.metrics),
         );
         let ingest = Ingest::new(self.plan.clone(), intake, Arc::clone(&self.metrics));
+        let ingest = ingest.traced(spans);
         tracing::info!(listen = %self.public.addr, admin = %self.operator.addr, "ready");
         if let Some(reloader) = self.reloader {
             tokio::spawn(reloader.watch(public_stops.clone()));
@@ -199,12 +208,13 @@ impl App {
 
         stop.await;
         let drain = self.plan.get().drain;
+        let deadline = Instant::now() + drain;
         tracing::info!(within = ?drain, "stopping");
         self.draining.store(true, Ordering::SeqCst);
         service::stopping(drain);
         stop_public.send_replace(true);
         tokio::join!(ended("public", public), dispatcher.drain(drain));
-        self.store.close().await;
+        tokio::join!(self.store.close(), exporter.finish(deadline));
         stop_operator.send_replace(true);
         ended("operator's", operator).await;
         heartbeat.abort();

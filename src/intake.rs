@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::Clock;
 use crate::delivery::{DeadReason, Delivery, State};
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, SourceName};
+use crate::id::{DeliveryId, EventId, SourceName, TargetName};
 use crate::metrics::Metrics;
 use crate::plan::{Dedupe, DedupeBy, Plan, Route, Source, Unmatched};
 use crate::signature::{self, Inbound, Reply, Verdict, Verified, VerifyError};
@@ -259,6 +259,7 @@ impl Intake {
                 fate: Fate::Dropped,
             });
         }
+        let dead = dead_on_arrival(&deliveries);
         let admission = Admission {
             event,
             deliveries,
@@ -268,6 +269,11 @@ impl Intake {
             tracing::info!(%source, %error, "a verified event could not be stored");
             Refusal::Unavailable(error)
         })?;
+        if admitted.novelty == Novelty::New {
+            for (target, reason) in dead {
+                self.metrics.delivery_died(target.as_str(), reason);
+            }
+        }
         let fate = match admitted.novelty {
             Novelty::New if unmatched => Fate::Unmatched,
             Novelty::New => Fate::Routed,
@@ -418,6 +424,15 @@ fn deliveries(plan: &Plan, route: &Route, event: &Event, now: Timestamp) -> Vec<
             order: order(target),
         })
         .collect()
+}
+
+/// Deliveries that will never be tried, and why.
+fn dead_on_arrival(deliveries: &[Delivery]) -> Vec<(TargetName, &'static str)> {
+    let dead = deliveries.iter().filter_map(|one| match one.state {
+        State::Dead { reason, .. } => Some((one.target.clone(), reason.as_str())),
+        _ => None,
+    });
+    dead.collect()
 }
 
 /// What makes a later request the same event. A message id counts only where the signature covers it:

@@ -47,6 +47,7 @@
 //! | 4 | [`config`] | from files to a plan, all errors at once |
 //! | 4 | [`trial`] | tests of routes: samples rendered, compared, mutated |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
+//! | 4 | [`telemetry`] | spans, sent to a collector of traces |
 //! | 4 | [`listener`] | connections of both doors: TLS, HTTP/1.1, HTTP/2, their bounds |
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
@@ -91,6 +92,7 @@ pub mod secret;
 pub mod service;
 pub mod signature;
 pub mod store;
+pub mod telemetry;
 pub mod template;
 pub mod tls;
 pub mod trace;

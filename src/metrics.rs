@@ -3,85 +3,151 @@
 //! Label values come from the configuration and from closed lists, never from a request, so the number
 //! of series is bounded.
 
+mod known;
+mod labels;
+mod process;
+mod register;
+
+use std::collections::BTreeSet;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::{Registry, Unit};
+use prometheus_client::registry::Registry;
+
+use self::known::Known;
+use self::labels::{
+    ByDoor, ByResult, ByRoute, BySource, ByTarget, Dropped, RouteReason, SourceResult,
+    TargetReason, TargetResult, TargetState, by,
+};
 
 /// The states of a breaker, as the label `state` has them.
 pub const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
+
+/// How long a request may take until it is accepted: 0.25 ms to 8 s, since a sync of the disk is in it.
+const ACCEPT_BUCKETS: (f64, f64, u16) = (0.00025, 2.0, 16);
+
+/// How long an attempt may take: 1 ms to 131 s, as targets are from next door to slow.
+const ATTEMPT_BUCKETS: (f64, f64, u16) = (0.001, 2.0, 18);
+
+/// How long it may take until an event is delivered: 4 ms to 3 days, as retries go on for days.
+const DELIVERY_BUCKETS: (f64, f64, u16) = (0.004, 4.0, 14);
+
+/// How many records there may be in a sync: 1 to 4096.
+const RECORD_BUCKETS: (f64, f64, u16) = (1.0, 2.0, 13);
+
+/// A family of histograms.
+type Histograms<S> = Family<S, Histogram, fn() -> Histogram>;
+
+fn histogram((start, factor, length): (f64, f64, u16)) -> Histogram {
+    Histogram::new(exponential_buckets(start, factor, length))
+}
+
+/// What became of a span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpanFate {
+    /// The collector has it.
+    Sent,
+    /// There was no room for it.
+    NoRoom,
+    /// The collector does not want it.
+    Refused,
+    /// The collector could not be reached in time.
+    Unsent,
+}
+
+impl SpanFate {
+    const ALL: [Self; 4] = [Self::Sent, Self::NoRoom, Self::Refused, Self::Unsent];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::NoRoom => "no_room",
+            Self::Refused => "refused",
+            Self::Unsent => "unsent",
+        }
+    }
+}
+
+/// How a store stands, as its gauges tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct StoreGauges {
+    /// Whether it takes events.
+    pub ready: bool,
+    /// Bytes of its journal.
+    pub journal_bytes: u64,
+    /// Most bytes of journal.
+    pub journal_limit_bytes: u64,
+    /// Bytes that are free on its file system, where that says so.
+    pub free_bytes: Option<u64>,
+    /// Bytes that must stay free.
+    pub free_limit_bytes: u64,
+    /// Records of the journal that the index does not have yet.
+    pub unfolded_records: u64,
+}
 
 /// All metrics of one daemon.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
+    known: KnownHandles,
     inbound_requests: Family<SourceResult, Counter>,
+    accept_duration: Histograms<BySource>,
+    verification_failures: Family<Dropped, Counter>,
     events_dropped: Family<Dropped, Counter>,
     delivery_attempts: Family<TargetResult, Counter>,
+    attempt_duration: Histograms<ByTarget>,
+    delivery_duration: Histograms<ByTarget>,
+    deliveries_dead: Family<TargetReason, Counter>,
+    dead_letters: Family<TargetReason, Gauge>,
+    dead_letters_told: Mutex<BTreeSet<(String, &'static str)>>,
     target_running: Family<ByTarget, Gauge>,
     breaker_state: Family<TargetState, Gauge>,
     breaker_opened: Family<ByTarget, Counter>,
     template_repairs: Family<ByRoute, Counter>,
+    template_failures: Family<RouteReason, Counter>,
     queue_depth: Family<TargetState, Gauge>,
     queue_oldest_age: Family<ByTarget, Gauge<f64, AtomicU64>>,
+    connections: Family<ByDoor, Gauge>,
+    connections_opened: Family<ByDoor, Counter>,
     tls_handshake_failures: Family<ByDoor, Counter>,
     tls_certificate_expiry: Family<ByDoor, Gauge>,
     answers_delayed: Counter,
     store_sync_duration: Histogram,
+    store_sync_records: Histogram,
     store_quarantined: Counter,
+    store: StoreFamily,
+    trace_spans: Family<ByResult, Counter>,
     config_reloads: Family<ByResult, Counter>,
     config_last_reload_successful: Gauge,
     config_last_reload_success: Gauge<f64, AtomicU64>,
+    config_generation: Gauge,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByDoor {
-    door: &'static str,
+/// What is counted for each request or attempt.
+#[derive(Debug, Default)]
+struct KnownHandles {
+    requests: Known<Counter>,
+    accepts: Known<Histogram>,
+    attempts: Known<Counter>,
+    attempt_durations: Known<Histogram>,
+    delivery_durations: Known<Histogram>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SourceResult {
-    source: String,
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Dropped {
-    source: String,
-    reason: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TargetResult {
-    target: String,
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByResult {
-    result: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByRoute {
-    route: String,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct TargetState {
-    target: String,
-    state: &'static str,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ByTarget {
-    target: String,
+/// The gauges of the store.
+#[derive(Debug, Default)]
+struct StoreFamily {
+    ready: Gauge,
+    journal: Gauge,
+    journal_limit: Gauge,
+    free: Gauge,
+    free_limit: Gauge,
+    unfolded: Gauge,
 }
 
 impl Default for Metrics {
@@ -95,130 +161,71 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let metrics = Self {
-            registry: Registry::with_prefix("ingate"),
+            registry: Registry::default(),
+            known: KnownHandles::default(),
             inbound_requests: Family::default(),
+            accept_duration: Family::new_with_constructor(|| histogram(ACCEPT_BUCKETS)),
+            verification_failures: Family::default(),
             events_dropped: Family::default(),
             delivery_attempts: Family::default(),
+            attempt_duration: Family::new_with_constructor(|| histogram(ATTEMPT_BUCKETS)),
+            delivery_duration: Family::new_with_constructor(|| histogram(DELIVERY_BUCKETS)),
+            deliveries_dead: Family::default(),
+            dead_letters: Family::default(),
+            dead_letters_told: Mutex::default(),
             target_running: Family::default(),
             breaker_state: Family::default(),
             breaker_opened: Family::default(),
             template_repairs: Family::default(),
+            template_failures: Family::default(),
             queue_depth: Family::default(),
             queue_oldest_age: Family::default(),
+            connections: Family::default(),
+            connections_opened: Family::default(),
             tls_handshake_failures: Family::default(),
             tls_certificate_expiry: Family::default(),
             answers_delayed: Counter::default(),
             // 0.1 ms to 3.3 s
             store_sync_duration: Histogram::new(exponential_buckets(0.0001, 2.0, 16)),
+            store_sync_records: histogram(RECORD_BUCKETS),
             store_quarantined: Counter::default(),
+            store: StoreFamily::default(),
+            trace_spans: Family::default(),
             config_reloads: Family::default(),
             config_last_reload_successful: Gauge::default(),
             config_last_reload_success: Gauge::default(),
+            config_generation: Gauge::default(),
         };
         metrics.registered()
     }
 
-    fn registered(mut self) -> Self {
-        let registry = &mut self.registry;
-        registry.register(
-            "inbound_requests",
-            "Requests at the public door by what became of them",
-            self.inbound_requests.clone(),
-        );
-        registry.register(
-            "events_dropped",
-            "Verified events that a setting dropped (duplicate, conflicting, unmatched)",
-            self.events_dropped.clone(),
-        );
-        registry.register(
-            "delivery_attempts",
-            "Attempts by what came of them",
-            self.delivery_attempts.clone(),
-        );
-        registry.register(
-            "target_running",
-            "Attempts that are under way",
-            self.target_running.clone(),
-        );
-        registry.register(
-            "breaker_state",
-            "The state of a target's breaker: 1 for the one that it is in, 0 for the others",
-            self.breaker_state.clone(),
-        );
-        registry.register(
-            "breaker_opened",
-            "How often a target's breaker has opened",
-            self.breaker_opened.clone(),
-        );
-        registry.register(
-            "template_repairs",
-            "Renders in which the JSON writer mended something",
-            self.template_repairs.clone(),
-        );
-        registry.register(
-            "queue_depth",
-            "Deliveries that are pending or dead",
-            self.queue_depth.clone(),
-        );
-        registry.register_with_unit(
-            "queue_oldest_age",
-            "Age of the oldest pending delivery",
-            Unit::Seconds,
-            self.queue_oldest_age.clone(),
-        );
-        registry.register(
-            "tls_handshake_failures",
-            "TLS handshakes that failed or did not end in time",
-            self.tls_handshake_failures.clone(),
-        );
-        registry.register_with_unit(
-            "tls_certificate_expiry_timestamp",
-            "When the certificate that a door shows ends, since the epoch",
-            Unit::Seconds,
-            self.tls_certificate_expiry.clone(),
-        );
-        registry.register(
-            "answers_delayed",
-            "Answers to failed verifications that were delayed",
-            self.answers_delayed.clone(),
-        );
-        registry.register_with_unit(
-            "store_sync_duration",
-            "How long a sync of the journal took",
-            Unit::Seconds,
-            self.store_sync_duration.clone(),
-        );
-        registry.register(
-            "store_quarantined",
-            "Damaged runs of the journal that were set aside",
-            self.store_quarantined.clone(),
-        );
-        registry.register(
-            "config_reloads",
-            "Loads of the configuration, the one at the start included, by what came of them",
-            self.config_reloads.clone(),
-        );
-        registry.register(
-            "config_last_reload_successful",
-            "Whether the last load of the configuration is the one in force (1) or an older one still is (0)",
-            self.config_last_reload_successful.clone(),
-        );
-        registry.register_with_unit(
-            "config_last_reload_success_timestamp",
-            "When a configuration came into force last, in seconds since 1970",
-            Unit::Seconds,
-            self.config_last_reload_success.clone(),
-        );
-        self
-    }
-
     /// Counts a request at the public door. `source` is a configured name, or empty where no source has the path.
     pub fn inbound_request(&self, source: &str, result: &'static str) {
-        let labels = SourceResult {
+        let counter = self.known.requests.get(source, result, || {
+            let source = source.to_owned();
+            let labels = SourceResult { source, result };
+            self.inbound_requests.get_or_create_owned(&labels)
+        });
+        counter.inc();
+    }
+
+    /// Notes how long it took until an event of a source was accepted.
+    pub fn event_accepted(&self, source: &str, took: Duration) {
+        let histogram = self.known.accepts.get(source, "", || {
+            let source = source.to_owned();
+            self.accept_duration
+                .get_or_create_owned(&BySource { source })
+        });
+        histogram.observe(took.as_secs_f64());
+    }
+
+    /// Counts a request of which it is not proven that it comes from its source.
+    pub fn verification_failed(&self, source: &str, reason: &'static str) {
+        let labels = Dropped {
             source: source.to_owned(),
-            result,
+            reason,
         };
-        self.inbound_requests.get_or_create(&labels).inc();
+        self.verification_failures.get_or_create(&labels).inc();
     }
 
     /// Counts a verified event that was not stored, and why.
@@ -230,13 +237,56 @@ impl Metrics {
         self.events_dropped.get_or_create(&labels).inc();
     }
 
-    /// Counts an attempt.
-    pub fn delivery_attempt(&self, target: &str, result: &'static str) {
-        let labels = TargetResult {
+    /// Counts an attempt, and how long it took.
+    pub fn delivery_attempt(&self, target: &str, result: &'static str, took: Duration) {
+        let counter = self.known.attempts.get(target, result, || {
+            let target = target.to_owned();
+            let labels = TargetResult { target, result };
+            self.delivery_attempts.get_or_create_owned(&labels)
+        });
+        counter.inc();
+        let histogram = self.known.attempt_durations.get(target, "", || {
+            self.attempt_duration.get_or_create_owned(&by(target))
+        });
+        histogram.observe(took.as_secs_f64());
+    }
+
+    /// Notes how long it took until a delivery had arrived.
+    pub fn delivered(&self, target: &str, took: Duration) {
+        let histogram = self.known.delivery_durations.get(target, "", || {
+            self.delivery_duration.get_or_create_owned(&by(target))
+        });
+        histogram.observe(took.as_secs_f64());
+    }
+
+    /// Counts a delivery that has become a dead letter.
+    pub fn delivery_died(&self, target: &str, reason: &'static str) {
+        let labels = TargetReason {
             target: target.to_owned(),
-            result,
+            reason,
         };
-        self.delivery_attempts.get_or_create(&labels).inc();
+        self.deliveries_dead.get_or_create(&labels).inc();
+    }
+
+    /// Sets how many dead letters there are of each target and reason; those that are not named any more have none.
+    pub fn set_dead_letters(&self, groups: impl IntoIterator<Item = (String, &'static str, u64)>) {
+        let told = self.dead_letters_told.lock();
+        let mut told = told.unwrap_or_else(PoisonError::into_inner);
+        let mut gone = told.clone();
+        for (target, reason, count) in groups {
+            let key = (target, reason);
+            gone.remove(&key);
+            told.insert(key.clone());
+            self.set_dead(key, count);
+        }
+        for key in gone {
+            self.set_dead(key, 0);
+        }
+    }
+
+    fn set_dead(&self, (target, reason): (String, &'static str), count: u64) {
+        let labels = TargetReason { target, reason };
+        self.dead_letters.get_or_create(&labels).set(whole(count));
     }
 
     /// Sets how many attempts of a target are under way.
@@ -288,6 +338,15 @@ impl Metrics {
         self.template_repairs.get_or_create(&labels).inc();
     }
 
+    /// Counts a render that gave nothing to send.
+    pub fn template_failed(&self, route: &str, reason: &'static str) {
+        let labels = RouteReason {
+            route: route.to_owned(),
+            reason,
+        };
+        self.template_failures.get_or_create(&labels).inc();
+    }
+
     /// Sets how many deliveries of a target stand in a state.
     pub fn set_queue_depth(&self, target: &str, state: &'static str, count: u64) {
         let labels = TargetState {
@@ -302,6 +361,16 @@ impl Metrics {
     pub fn set_queue_oldest_age(&self, target: &str, age: Duration) {
         let gauge = self.queue_oldest_age.get_or_create(&by(target));
         gauge.set(age.as_secs_f64());
+    }
+
+    /// Counts a connection to a door, which is open until the guard is dropped.
+    #[must_use]
+    pub fn connection(&self, door: &'static str) -> OpenConnection {
+        let labels = ByDoor { door };
+        self.connections_opened.get_or_create(&labels).inc();
+        let open = self.connections.get_or_create_owned(&labels);
+        open.inc();
+        OpenConnection(open)
     }
 
     /// Counts a TLS handshake that failed at a door.
@@ -329,9 +398,35 @@ impl Metrics {
         self.answers_delayed.inc();
     }
 
-    /// Notes how long a sync of the journal took.
-    pub fn store_synced(&self, took: Duration) {
+    /// Notes how long a sync of the journal took, and how many records were in it.
+    pub fn store_synced(&self, took: Duration, records: usize) {
         self.store_sync_duration.observe(took.as_secs_f64());
+        let records = u32::try_from(records).unwrap_or(u32::MAX);
+        self.store_sync_records.observe(records.into());
+    }
+
+    /// Sets how the store stands.
+    pub fn set_store(&self, now: StoreGauges) {
+        let store = &self.store;
+        store.ready.set(i64::from(now.ready));
+        store.journal.set(whole(now.journal_bytes));
+        store.journal_limit.set(whole(now.journal_limit_bytes));
+        if let Some(free) = now.free_bytes {
+            store.free.set(whole(free));
+        }
+        store.free_limit.set(whole(now.free_limit_bytes));
+        store.unfolded.set(whole(now.unfolded_records));
+    }
+
+    /// Counts spans by what became of them. Once there are any, all of that is told.
+    pub fn spans(&self, fate: SpanFate, count: u64) {
+        for known in SpanFate::ALL {
+            let result = known.as_str();
+            let counter = self.trace_spans.get_or_create(&ByResult { result });
+            if known == fate {
+                counter.inc_by(count);
+            }
+        }
     }
 
     /// Counts damaged runs of the journal that were set aside.
@@ -346,6 +441,7 @@ impl Metrics {
         self.config_reloads.get_or_create(&labels).inc();
         self.config_last_reload_successful.set(i64::from(good));
         if good {
+            self.config_generation.inc();
             self.config_last_reload_success
                 .set(now.as_duration().as_secs_f64());
         }
@@ -361,10 +457,18 @@ impl Metrics {
     }
 }
 
-fn by(target: &str) -> ByTarget {
-    ByTarget {
-        target: target.to_owned(),
+/// An open connection, for as long as it is there.
+#[derive(Debug)]
+pub struct OpenConnection(Gauge);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.dec();
     }
+}
+
+fn whole(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -375,10 +479,10 @@ mod tests {
     fn names_are_as_documented() {
         let metrics = Metrics::new();
         metrics.inbound_request("wreno", "accepted");
-        metrics.delivery_attempt("erp", "2xx");
+        metrics.delivery_attempt("erp", "2xx", Duration::from_millis(3));
         metrics.set_queue_depth("erp", "pending", 3);
         metrics.set_queue_oldest_age("erp", Duration::from_millis(1500));
-        metrics.store_synced(Duration::from_millis(2));
+        metrics.store_synced(Duration::from_millis(2), 7);
         let text = metrics.encode();
         for line in [
             "ingate_inbound_requests_total{source=\"wreno\",result=\"accepted\"} 1",
@@ -386,6 +490,15 @@ mod tests {
             "ingate_queue_depth{target=\"erp\",state=\"pending\"} 3",
             "ingate_queue_oldest_age_seconds{target=\"erp\"} 1.5",
             "ingate_store_sync_duration_seconds_count 1",
+            "ingate_store_sync_records_sum 7.0",
+            "ingate_attempt_duration_seconds_count{target=\"erp\"} 1",
+            "# TYPE process_start_time_seconds gauge",
+            "# UNIT process_start_time_seconds seconds",
+            concat!(
+                "ingate_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1"
+            ),
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
@@ -409,5 +522,33 @@ mod tests {
         }
         metrics.forget_target("erp");
         assert!(!metrics.encode().contains("\"erp\""));
+    }
+
+    #[test]
+    fn dead_letters_that_are_gone_are_none() {
+        let metrics = Metrics::new();
+        metrics.set_dead_letters([("erp".to_owned(), "gone", 3), ("crm".to_owned(), "sign", 1)]);
+        metrics.set_dead_letters([("crm".to_owned(), "sign", 2)]);
+        let text = metrics.encode();
+        for line in [
+            "ingate_dead_letters{target=\"erp\",reason=\"gone\"} 0",
+            "ingate_dead_letters{target=\"crm\",reason=\"sign\"} 2",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_connection_is_open_until_it_is_dropped() {
+        let metrics = Metrics::new();
+        let one = metrics.connection("public");
+        let two = metrics.connection("public");
+        drop(one);
+        let line = "ingate_open_connections{door=\"public\"} ";
+        assert!(metrics.encode().contains(&format!("{line}1")));
+        drop(two);
+        let text = metrics.encode();
+        assert!(text.contains(&format!("{line}0")));
+        assert!(text.contains("ingate_connections_opened_total{door=\"public\"} 2"));
     }
 }

@@ -25,6 +25,7 @@ use crate::secret::Secret;
 use crate::signature::{Key, Scheme};
 use crate::template::{RenderLimits, Template};
 use crate::tls::{ClientTls, ServerTls};
+use crate::trace::Sampling;
 use crate::units::Rate;
 
 /// The folder, in that of the store, where the last good configuration is kept.
@@ -55,6 +56,8 @@ pub struct Plan {
     pub targets: BTreeMap<TargetName, Arc<Target>>,
     /// Which addresses targets may have, and the way to them.
     pub egress: Arc<EgressPlan>,
+    /// Where traces are sent; without, none are made.
+    pub telemetry: Option<Arc<OtlpPlan>>,
     /// Whether events that no route takes are kept.
     pub unmatched: Unmatched,
     /// `vars`: constants that templates can read.
@@ -264,6 +267,19 @@ pub struct Proxy {
     pub bypass: Vec<Bypass>,
 }
 
+/// A collector of traces that speaks OTLP over HTTP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtlpPlan {
+    /// Where traces are posted to, by http or https.
+    pub endpoint: Uri,
+    /// Headers that it gets; those from secrets are sensitive.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Which traces are recorded.
+    pub sampling: Sampling,
+    /// How we are called in them.
+    pub service_name: String,
+}
+
 /// A scheme with the keys that sign by it.
 #[derive(Debug)]
 pub struct Signer {
@@ -439,6 +455,7 @@ impl Plan {
             paths: HashMap::new(),
             router: Router::default(),
             egress: Arc::default(),
+            telemetry: None,
             targets: BTreeMap::new(),
             unmatched: Unmatched::Keep,
             vars: Map::new(),

@@ -25,6 +25,10 @@ const PARENT_BYTES: usize = 55;
 /// Most bytes of a `tracestate` that is passed on; no system need pass on more.
 const STATE_BYTES: usize = 512;
 
+/// The last seven bytes of a trace id are random, in ours (a `UUIDv7`) as in those by the W3C's level 2; a share of all
+/// traces is taken by them, as OpenTelemetry's samplers do it, so that every program takes the same ones.
+const RANDOM_BITS: u32 = 56;
+
 /// Most members of a `tracestate`.
 const STATE_MEMBERS: usize = 32;
 
@@ -37,6 +41,17 @@ pub type Headers = [(String, String)];
 /// The id of a trace: never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId([u8; 16]);
+
+/// The id of one step in a trace (a span): never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SpanId([u8; 8]);
+
+/// Which traces are recorded: a share of them, told by the trace id alone, so that all who see a trace say the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampling {
+    /// Random parts below this are not recorded.
+    threshold: u64,
+}
 
 /// What a `traceparent` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +69,8 @@ pub struct Context {
     trace: TraceId,
     flags: u8,
     state: Option<String>,
+    /// The caller's part, where its trace is continued.
+    caller: Option<SpanId>,
 }
 
 impl Parent {
@@ -86,6 +103,51 @@ impl Parent {
         let only = values.next()?;
         values.next().is_none().then(|| Self::parse(only))?
     }
+
+    /// The caller's part in the trace.
+    #[must_use]
+    pub fn span(&self) -> SpanId {
+        SpanId(self.parent)
+    }
+}
+
+impl SpanId {
+    /// The id of the request that brought an event: made of the event's `id`, so that it is known as long as the event is.
+    #[must_use]
+    pub fn of_event(id: &[u8; 16]) -> Self {
+        let [.., a, b, c, d, e, f, g, h] = *id;
+        Self::numbered(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+    }
+
+    /// The id that is `number`, a random one.
+    #[must_use]
+    pub fn numbered(number: u64) -> Self {
+        Self(number.max(1).to_be_bytes())
+    }
+}
+
+impl Sampling {
+    /// Records this share of all traces, from 0 to 1.
+    #[must_use]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
+    pub fn share(share: f64) -> Self {
+        let whole = (1_u64 << RANDOM_BITS) as f64;
+        // Within 0..=2^56, which an f64 holds exactly.
+        Self {
+            threshold: ((1.0 - share.clamp(0.0, 1.0)) * whole) as u64,
+        }
+    }
+
+    /// Whether this trace is recorded.
+    #[must_use]
+    pub fn takes(self, trace: TraceId) -> bool {
+        let [.., a, b, c, d, e, f, g] = trace.0;
+        u64::from_be_bytes([0, a, b, c, d, e, f, g]) >= self.threshold
+    }
 }
 
 impl Context {
@@ -98,11 +160,13 @@ impl Context {
                 trace: parent.trace,
                 flags: parent.flags,
                 state: state(headers),
+                caller: Some(parent.span()),
             },
             None => Self {
                 trace: TraceId::derived(id),
                 flags: SAMPLED,
                 state: None,
+                caller: None,
             },
         }
     }
@@ -113,12 +177,34 @@ impl Context {
         self.trace
     }
 
-    /// The `traceparent` of one request, in which `number` stands for it: a random one.
+    /// The same, recorded if `sampling` takes it. What a caller has decided for its own trace stays.
     #[must_use]
-    pub fn parent(&self, number: u64) -> Parent {
+    pub fn sampled_by(mut self, sampling: Sampling) -> Self {
+        if self.caller.is_none() {
+            let taken = sampling.takes(self.trace);
+            self.flags = if taken { SAMPLED } else { 0 };
+        }
+        self
+    }
+
+    /// Whether the trace is recorded.
+    #[must_use]
+    pub fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// The caller's part in the trace, where that is continued.
+    #[must_use]
+    pub fn caller(&self) -> Option<SpanId> {
+        self.caller
+    }
+
+    /// The `traceparent` of one request, in which `span` stands for it.
+    #[must_use]
+    pub fn parent(&self, span: SpanId) -> Parent {
         Parent {
             trace: self.trace,
-            parent: number.max(1).to_be_bytes(),
+            parent: span.0,
             flags: self.flags,
         }
     }
@@ -141,6 +227,12 @@ impl TraceId {
 }
 
 impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
     }
@@ -369,7 +461,7 @@ mod tests {
             let context = Context::of(&id, headers, trusted);
             assert_eq!(context.trace().to_string(), trace, "{headers:?}");
             assert_eq!(context.state(), state, "{headers:?}");
-            let sent = context.parent(0xabc).to_string();
+            let sent = context.parent(SpanId::numbered(0xabc)).to_string();
             assert_eq!(sent, format!("00-{trace}-0000000000000abc-{flags}"));
         }
     }
@@ -377,7 +469,52 @@ mod tests {
     #[test]
     fn no_id_is_zero() {
         let context = Context::of(&[0; 16], &[], false);
-        let parent = context.parent(0);
+        let parent = context.parent(SpanId::numbered(0));
         assert_eq!(Parent::parse(&parent.to_string()), Some(parent));
+    }
+
+    #[test]
+    fn a_share_of_traces_is_told_by_their_random_bytes() {
+        let mut low = [0xff; 16];
+        low[9..].fill(0);
+        let mut middle = low;
+        middle[9] = 0x80;
+        for (share, id, taken) in [
+            (0.0, [0xff; 16], false),
+            (0.0, middle, false),
+            (0.5, low, false),
+            (0.5, middle, true),
+            (0.49, middle, false),
+            (1.0, low, true),
+            (7.0, low, true),
+        ] {
+            let sampling = Sampling::share(share);
+            assert_eq!(sampling.takes(TraceId(id)), taken, "{share} {id:x?}");
+            let own = Context::of(&id, &[], false).sampled_by(sampling);
+            assert_eq!(own.is_sampled(), taken, "{share} {id:x?}");
+        }
+    }
+
+    #[test]
+    fn what_a_trusted_caller_has_decided_stays() {
+        for (flags, sampled) in [("00", false), ("01", true)] {
+            let parent = format!("00-{TRACE}-1234567890123456-{flags}");
+            let sent = headers(&[(PARENT_HEADER, &parent)]);
+            let context = Context::of(&[7; 16], &sent, true);
+            assert_eq!(context.caller().unwrap().to_string(), "1234567890123456");
+            for share in [0.0, 1.0] {
+                let context = context.clone().sampled_by(Sampling::share(share));
+                assert_eq!(context.is_sampled(), sampled);
+            }
+            assert_eq!(Context::of(&[7; 16], &sent, false).caller(), None);
+        }
+    }
+
+    #[test]
+    fn the_request_of_an_event_has_an_id_for_ever() {
+        let mut id = [7; 16];
+        id[8..].copy_from_slice(&[0x80, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(SpanId::of_event(&id).to_string(), "8001020304050607");
+        assert_eq!(SpanId::of_event(&[0; 16]).to_string(), "0000000000000001");
     }
 }

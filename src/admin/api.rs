@@ -68,6 +68,20 @@ pub(super) async fn metrics(door: Arc<Door>, _call: Call) -> Answer {
         // The rest still tells what is wrong.
         Err(error) => tracing::warn!(%error, "the depth of the queues is not known"),
     }
+    match door.admin.store.dead_groups().await {
+        Ok(groups) => {
+            let groups = groups.into_iter();
+            let told = groups.map(|group| {
+                let target = group.target.as_str().to_owned();
+                (target, group.reason.as_str(), group.count)
+            });
+            door.admin.metrics.set_dead_letters(told);
+        }
+        Err(error) => tracing::warn!(%error, "the dead letters are not known"),
+    }
+    if let Some(gauges) = door.admin.store.gauges() {
+        door.admin.metrics.set_store(gauges);
+    }
     let plan = door.admin.plan.get();
     for (name, tls) in [("public", &plan.tls), ("admin", &plan.admin.tls)] {
         let ends = tls.as_ref().map(|tls| tls.not_after().as_second());

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::context::{Context, KIB, MIB};
 use super::error::{ConfigErrors, known};
 use super::file::{
-    AdminFile, EgressFile, LimitsFile, RouteFile, SourceFile, StoreFile, TargetFile, TlsFile,
-    UnmatchedFile,
+    AdminFile, EgressFile, LimitsFile, RouteFile, SourceFile, StoreFile, TargetFile, TelemetryFile,
+    TlsFile, UnmatchedFile,
 };
 use super::position::Positions;
 use super::report::Report;
@@ -19,7 +19,9 @@ use super::routes::Names;
 use super::scalar::expand;
 use super::templates::{TemplateFolder, Templates};
 use super::yaml::{Content, Document, Entry, item, live, parse};
-use super::{Compiled, Env, FileKind, Files, egress, routes, secrets, sources, targets, tls};
+use super::{
+    Compiled, Env, FileKind, Files, egress, routes, secrets, sources, targets, telemetry, tls,
+};
 use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, Unmatched};
 use crate::proxies::Proxies;
 use crate::template::RenderLimits;
@@ -122,6 +124,7 @@ struct Sections {
     sources: Vec<(String, Option<SourceFile>)>,
     targets: Vec<(String, Option<TargetFile>)>,
     egress: Option<EgressFile>,
+    telemetry: Option<TelemetryFile>,
     routes: Vec<Option<RouteFile>>,
 }
 
@@ -142,6 +145,7 @@ fn read(cx: &mut Context<'_>, entries: &[Entry]) -> Sections {
             "sources" => file.sources = cx.members(value, key, "Source"),
             "targets" => file.targets = cx.members(value, key, "Target"),
             "egress" => file.egress = cx.section(value, key),
+            "telemetry" => file.telemetry = cx.section(value, key),
             "routes" => file.routes = cx.items(value, key, "Route"),
             other => {
                 let (known, help) = known(other, cx.shapes.properties());
@@ -177,6 +181,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
     let sources = sources::compile(cx, &file.sources);
     let egress = egress::compile(cx, file.egress.as_ref());
     let targets = targets::compile(cx, &file.targets, &egress.guard);
+    let telemetry = telemetry::compile(cx, file.telemetry.as_ref());
     let names = Names {
         sources: file.sources.iter().map(|(name, _)| name.as_str()).collect(),
         targets: file.targets.iter().map(|(name, _)| name.as_str()).collect(),
@@ -203,6 +208,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
             router: Router::new(routes.routes),
             targets,
             egress: Arc::new(egress),
+            telemetry: telemetry.map(Arc::new),
             unmatched: match file.unmatched {
                 Some(UnmatchedFile::Drop) => Unmatched::Drop,
                 Some(UnmatchedFile::Keep) | None => Unmatched::Keep,

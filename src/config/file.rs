@@ -47,6 +47,8 @@ pub struct File {
     pub targets: Option<BTreeMap<String, TargetFile>>,
     /// The way out: which addresses targets may have, and a proxy.
     pub egress: Option<EgressFile>,
+    /// What is told of the daemon's work to others.
+    pub telemetry: Option<TelemetryFile>,
     /// The routes: which events go, through which template, to which targets. Every route that matches applies.
     pub routes: Option<Vec<RouteFile>>,
 }
@@ -224,6 +226,35 @@ pub enum PrivateFile {
     Allow,
     /// They may not.
     Deny,
+}
+
+/// What is told of the daemon's work to others.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Telemetry")]
+pub struct TelemetryFile {
+    /// Where traces are sent; none are made unless given.
+    pub otlp: Option<OtlpFile>,
+}
+
+/// A collector of traces that speaks OTLP over HTTP, with JSON.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Otlp")]
+pub struct OtlpFile {
+    /// Its http or https URL; `/v1/traces` is put behind it. It is called directly, whatever `egress` says.
+    #[schemars(extend("examples" = ["http://127.0.0.1:4318"]))]
+    pub endpoint: String,
+    /// Headers that it gets: a text, or where a secret comes from.
+    #[serde(default)]
+    pub headers: Option<BTreeMap<String, HeaderFile>>,
+    /// The share of traces that is recorded, from 0 to 1; all of them unless given. A trace that a trusted sender has begun is
+    /// recorded if the sender records it.
+    #[serde(default)]
+    #[schemars(extend("examples" = [0.1]))]
+    pub sample: Option<f64>,
+    /// The name of this service in traces; `ingate` unless given.
+    #[serde(default)]
+    pub service_name: Option<String>,
 }
 
 /// An outbound endpoint.

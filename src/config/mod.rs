@@ -24,6 +24,7 @@ mod secrets;
 mod shape;
 mod sources;
 mod targets;
+mod telemetry;
 mod templates;
 mod tls;
 mod yaml;

@@ -171,7 +171,7 @@ pub(super) fn holds_secret(path: &str, key: &str, around: bool) -> bool {
     let lower = key.to_ascii_lowercase();
     match key {
         "secrets" => true,
-        "headers" => path.starts_with("targets."),
+        "headers" => path.starts_with("targets.") || path.starts_with("telemetry."),
         "env" | "file" | "credential" => false,
         "value" if !plain => true,
         _ if !plain && SECRET_WORDS.iter().any(|word| lower.contains(word)) => true,
@@ -328,6 +328,10 @@ mod tests {
             (
                 "targets.t.headers.x-a.value:hunter2",
                 "targets.t.headers.x-a",
+            ),
+            (
+                "telemetry.otlp.headers.x-a.value:hunter2",
+                "telemetry.otlp.headers.x-a",
             ),
         ] {
             assert_eq!(shown(path), wanted);

@@ -194,7 +194,8 @@ fn order(cx: &mut Context<'_>, at: &str, file: &TargetFile) -> Option<Option<Ord
     }
 }
 
-fn headers(
+/// Headers that are sent besides our own.
+pub(super) fn headers(
     cx: &mut Context<'_>,
     at: &str,
     written: Option<&BTreeMap<String, HeaderFile>>,

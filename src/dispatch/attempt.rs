@@ -16,7 +16,9 @@ use tokio::sync::watch;
 use super::breaker::Verdict;
 use super::client::Client;
 use super::payload::{self, Payload, Unsendable};
+use super::span::Traced;
 use super::{Phase, Shared};
+use crate::clock;
 use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome};
 use crate::event::HOPS_HEADER;
 use crate::id::{RouteName, TargetName};
@@ -73,8 +75,7 @@ impl Attempter {
         let (started_at, started) = (clock.now(), Instant::now());
         let parts = claimed.event.parts();
         // All requests of an event belong to one trace, by whom the configuration trusts now.
-        let trusted = plan.trusts_trace(&parts.source);
-        let trace = trace::Context::of(parts.id.as_bytes(), &parts.headers, trusted);
+        let trace = Traced::of(&plan, parts);
         let prepared = tokio::select! {
             prepared = self.prepare(&plan, route, &claimed, &trace) => prepared,
             () = reached(&mut phase, Phase::Cut) => {
@@ -112,7 +113,11 @@ impl Attempter {
             took: started.elapsed(),
             outcome,
         };
-        self.report(&claimed, &attempt, next, trace.trace());
+        self.report(&claimed, &attempt, next, trace.context.trace());
+        if plan.telemetry.is_some() && trace.context.is_sampled() {
+            let span = trace.span(&self.target, &claimed, &attempt, next);
+            self.shared.spans.tell(span);
+        }
         let settlement = Settlement {
             attempt,
             next,
@@ -162,7 +167,7 @@ impl Attempter {
         plan: &Arc<Plan>,
         route: &Arc<Route>,
         claimed: &Claimed,
-        trace: &trace::Context,
+        trace: &Traced,
     ) -> Result<Ready, Unsendable> {
         let Payload {
             body,
@@ -181,7 +186,7 @@ impl Attempter {
     fn headers(
         &self,
         claimed: &Claimed,
-        trace: &trace::Context,
+        trace: &Traced,
         content_type: HeaderValue,
         body: &Bytes,
     ) -> Result<HeaderMap, Unsendable> {
@@ -234,9 +239,16 @@ impl Attempter {
     fn report(&self, claimed: &Claimed, attempt: &Attempt, next: Next, trace: TraceId) {
         let delivery = &claimed.delivery;
         let (target, result) = (&self.target.name, attempt.outcome.label());
-        self.shared
-            .metrics
-            .delivery_attempt(target.as_str(), result);
+        let metrics = &self.shared.metrics;
+        metrics.delivery_attempt(target.as_str(), result, attempt.took);
+        match next {
+            Next::Done => {
+                let took = clock::between(delivery.started_at, self.shared.clock.now());
+                metrics.delivered(target.as_str(), took);
+            }
+            Next::RetryAt(_) => {}
+            Next::Bury(reason) => metrics.delivery_died(target.as_str(), reason.as_str()),
+        }
         let (id, route, event) = (delivery.id, &delivery.route, delivery.event);
         let (number, took) = (attempt.number, attempt.took);
         match next {
@@ -366,11 +378,11 @@ fn cut_off() -> Outcome {
 }
 
 /// Says what trace a request belongs to, whatever is configured; each request has an id of its own in it.
-fn insert_trace(headers: &mut HeaderMap, trace: &trace::Context) {
-    let parent = trace.parent(fastrand::u64(1..)).to_string();
+fn insert_trace(headers: &mut HeaderMap, trace: &Traced) {
+    let parent = trace.context.parent(trace.id).to_string();
     for (name, value) in [
         (trace::PARENT_HEADER, Some(parent.as_str())),
-        (trace::STATE_HEADER, trace.state()),
+        (trace::STATE_HEADER, trace.context.state()),
     ] {
         headers.remove(name);
         if let Some(value) = value.and_then(|value| HeaderValue::from_str(value).ok()) {

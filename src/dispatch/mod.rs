@@ -16,6 +16,7 @@ mod meter;
 mod pace;
 mod payload;
 mod run;
+mod span;
 #[cfg(test)]
 pub(crate) mod testing;
 mod window;
@@ -43,6 +44,7 @@ use crate::id::TargetName;
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::store::{Depth, Store};
+use crate::telemetry::Spans;
 use crate::tls::ClientTls;
 
 /// Sends one request, with the client of targets but without their policy: what commands call the doors with. Without
@@ -66,6 +68,7 @@ struct Shared {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    spans: Spans,
     lanes: Arc<Lanes>,
     mended: Mended,
     /// Permits for renders that take long: as many run at a time as there are processors.
@@ -103,6 +106,18 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        Self::start_traced(plan, store, clock, metrics, Spans::nowhere())
+    }
+
+    /// The same, with the span of each attempt told.
+    #[must_use]
+    pub fn start_traced(
+        plan: Current,
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        spans: Spans,
+    ) -> Self {
         let (phase, watcher) = watch::channel(Phase::Running);
         let lanes = Arc::new(Lanes::default());
         let processors = std::thread::available_parallelism().map_or(1, Into::into);
@@ -111,6 +126,7 @@ impl Dispatcher {
             store,
             clock,
             metrics,
+            spans,
             lanes: Arc::clone(&lanes),
             mended: Mended::default(),
             renders: Arc::new(Semaphore::new(processors)),

@@ -64,7 +64,11 @@ pub(super) async fn payload(
         Some(template) if claimed.delivery.attempts == 0 => template,
         _ => return Ok(unchanged(&claimed.event).await),
     };
-    let rendered = rendered(shared, plan, route, template, target, &claimed.event).await?;
+    let rendered = rendered(shared, plan, route, template, target, &claimed.event).await;
+    let rendered = rendered.inspect_err(|failed| {
+        let reason = failed.reason.as_str();
+        shared.metrics.template_failed(route.name.as_str(), reason);
+    })?;
     if !rendered.repairs.is_empty() {
         shared.metrics.template_repaired(route.name.as_str());
         shared.mended.report(&route.name, &rendered.repairs);

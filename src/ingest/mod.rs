@@ -8,10 +8,12 @@
 mod answer;
 mod pace;
 mod slow;
+mod span;
 
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use http::Method;
@@ -23,10 +25,12 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use self::answer::{Denial, answer};
 use self::slow::Slow;
+use self::span::Begun;
 use crate::intake::{Accepted, Budget, Coding, Held, Intake, Request, Spent};
 use crate::listener::{self, Bounds, Call};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Limits, Plan, Source};
+use crate::telemetry::Spans;
 use crate::tls::ServerTls;
 
 /// Bytes of a body that are read without waiting for a turn; most webhooks have fewer.
@@ -47,6 +51,7 @@ pub struct Ingest {
     plan: Current,
     intake: Intake,
     metrics: Arc<Metrics>,
+    spans: Spans,
     slow: Slow,
     budget: Budget,
 }
@@ -59,9 +64,17 @@ impl Ingest {
             plan,
             intake,
             metrics,
+            spans: Spans::nowhere(),
             slow: Slow::new(),
             budget: Budget::default(),
         }
+    }
+
+    /// The same, with the span of each request to a source told.
+    #[must_use]
+    pub fn traced(mut self, spans: Spans) -> Self {
+        self.spans = spans;
+        self
     }
 
     /// Answers one request.
@@ -70,11 +83,17 @@ impl Ingest {
         request: http::Request<Incoming>,
         call: Call,
     ) -> http::Response<Full<Bytes>> {
+        let began = Instant::now();
         let (head, body) = request.into_parts();
         // One request sees one plan.
         let plan = self.plan.get();
         let source = plan.paths.get(head.uri.path());
         let client = plan.trusted_proxies.client(call.peer.ip(), &head.headers);
+        // Requests to no source are anybody's, and would only push others out.
+        let begun = match (&plan.telemetry, source) {
+            (Some(_), Some(_)) => Begun::of(&self.spans, &head, client),
+            _ => None,
+        };
         let outcome = match source {
             _ if !call.sound => Err(Denial::Malformed),
             Some(source) => self.pass_on(&plan, source, head, body, client, &call).await,
@@ -86,15 +105,26 @@ impl Ingest {
         };
         let name = source.map_or("", |source| source.name.as_str());
         self.metrics.inbound_request(name, label);
+        let took = began.elapsed();
+        if let Ok(Accepted::Event { .. }) = &outcome {
+            self.metrics.event_accepted(name, took);
+        }
+        let answer = answer(&outcome, call.last);
+        if let (Some(begun), Some(otlp), Some(source)) = (begun, &plan.telemetry, source) {
+            let status = answer.status().as_u16();
+            let told = begun.span(otlp, source, &outcome, status, took);
+            told.into_iter().for_each(|span| self.spans.tell(span));
+        }
         if let Err(denial) = &outcome {
             tracing::debug!(source = name, reason = denial.label(), "request refused");
             if denial.is_failed_verification() {
+                self.metrics.verification_failed(name, denial.label());
                 self.slow
                     .failed(client, &plan.limits, &self.metrics, call.stopping)
                     .await;
             }
         }
-        answer(&outcome, call.last)
+        answer
     }
 
     async fn pass_on(

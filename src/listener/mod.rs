@@ -123,7 +123,11 @@ pub async fn serve<D: Door>(
             Ok((stream, peer)) => {
                 let bounds = door.bounds(&plan.get());
                 let (door, told) = (Arc::clone(&door), told.clone());
-                connections.spawn(connection::serve(stream, peer, door, bounds, told));
+                let open = door.metrics().connection(door.name());
+                connections.spawn(async move {
+                    let _open = open;
+                    connection::serve(stream, peer, door, bounds, told).await;
+                });
             }
             Err(error) => {
                 tracing::warn!(door = door.name(), %error, "no connection could be taken");

@@ -43,7 +43,7 @@ use crate::clock::Clock;
 use crate::delivery::{Attempt, Delivery, HELD, State};
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, StoreGauges};
 use crate::plan::StorePlan;
 
 /// How a local store behaves.
@@ -592,6 +592,10 @@ impl Store for LocalStore {
 
     fn health(&self) -> Health {
         self.inner.health()
+    }
+
+    fn gauges(&self) -> Option<StoreGauges> {
+        Some(self.inner.gauges())
     }
 
     fn alive(&self) -> bool {

@@ -44,6 +44,7 @@ use tokio::sync::Notify;
 use crate::delivery::{Attempt, Delivery, Next, StateKind};
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::metrics::StoreGauges;
 
 /// An event with its deliveries, to be stored in one step.
 #[derive(Debug, Clone)]
@@ -360,6 +361,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether it takes events now.
     fn health(&self) -> Health;
+
+    /// How it stands, for the metrics; `None` where a store has nothing to tell.
+    fn gauges(&self) -> Option<StoreGauges> {
+        None
+    }
 
     /// Whether its own threads run. `false` says that one has ended though nobody closed the store, so that only a
     /// restart can help; a store that takes nothing now is alive.

@@ -12,6 +12,7 @@ use super::{DeadGroup, DeliveryFilter, Depth, EventRow, Health, StoreError};
 use crate::delivery::{Attempt, Delivery, State, StateKind};
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, TargetName};
+use crate::metrics::StoreGauges;
 
 /// Rows that are walked while the gate is held.
 pub(super) const CHUNK: usize = 500;
@@ -54,6 +55,19 @@ impl Inner {
             Ok(()) => Health::Ready,
             Err(StoreError::Unavailable(why)) => Health::Unavailable(why),
             Err(other) => Health::Unavailable(other.to_string()),
+        }
+    }
+
+    /// How the store stands.
+    pub(super) fn gauges(&self) -> StoreGauges {
+        let (journal_bytes, free_bytes) = self.space.seen();
+        StoreGauges {
+            ready: self.health() == Health::Ready,
+            journal_bytes,
+            journal_limit_bytes: self.options.max_bytes,
+            free_bytes,
+            free_limit_bytes: self.options.min_free_bytes,
+            unfolded_records: self.state().unfolded as u64,
         }
     }
 

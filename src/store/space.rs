@@ -81,6 +81,12 @@ impl Space {
         self.look().check(self, 0)
     }
 
+    /// Bytes of journal, and bytes that are free where the file system says so.
+    pub fn seen(&self) -> (u64, Option<u64>) {
+        let seen = self.look();
+        (seen.used, seen.free)
+    }
+
     /// Looks at the disk anew at the next question.
     pub fn changed(&self) {
         self.lock().at = None;

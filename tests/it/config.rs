@@ -25,6 +25,7 @@ fn env(name: &str) -> Option<String> {
         "INGATE_ADMIN_TOKEN" => "test-admin-token-of-some-length",
         "ERP_AUTHORIZATION" => "Bearer test",
         "PROXY_AUTHORIZATION" => "Basic dGVzdDp0ZXN0",
+        "OTLP_AUTHORIZATION" => "Bearer for-tests",
         "SHORT_SECRET" => "short",
         "EMPTY_SECRET" => "",
         "LINES" => "a\nb",

@@ -13,7 +13,7 @@ const PARTS: usize = 64;
 
 /// When keys expire; see the header.
 pub struct Keys {
-    parts: [Mutex<Part>; PARTS],
+    parts: Box<[Mutex<Part>; PARTS]>,
 }
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct Part {
 impl Default for Keys {
     fn default() -> Self {
         Self {
-            parts: std::array::from_fn(|_| Mutex::default()),
+            parts: Box::new(std::array::from_fn(|_| Mutex::default())),
         }
     }
 }
@@ -62,15 +62,16 @@ impl Keys {
 
     /// Forgets all of them.
     pub fn clear(&self) {
-        for part in &self.parts {
+        for part in self.parts.iter() {
             *lock(part) = Part::default();
         }
     }
 
     fn part(&self, key: &[u8; 32]) -> MutexGuard<'_, Part> {
         let at = usize::from(key.last().copied().unwrap_or_default()) % PARTS;
+        let [first, ..] = &*self.parts;
         // the remainder is one of them
-        lock(self.parts.get(at).unwrap_or(&self.parts[0]))
+        lock(self.parts.get(at).unwrap_or(first))
     }
 }
 

@@ -425,7 +425,8 @@ impl Writer {
             let error = io_error("sync", &current.path, error);
             return self.fail(&error);
         }
-        self.metrics.store_synced(began.elapsed());
+        self.metrics
+            .store_synced(began.elapsed(), self.unsynced.len());
         current.synced = current.written;
         self.segments
             .grown(current.number, current.written, current.synced);
