@@ -312,6 +312,7 @@ impl Place {
                 attempts: 0,
                 started_at: now,
                 order: None,
+                mark: None,
             }],
             event: Arc::new(event),
             dedupe: Some(DedupeKey {
@@ -319,6 +320,7 @@ impl Place {
                 body: key,
                 window: Duration::from_secs(48 * 3600),
             }),
+            receipt: None,
         }
     }
 
@@ -357,6 +359,7 @@ fn delivered() -> Settlement {
                 retry_after: None,
                 snippet: String::new(),
             },
+            sent: None,
         },
         next: Next::Done,
         frozen: None,

@@ -11,20 +11,24 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::MissedTickBehavior;
 use tracing_subscriber::EnvFilter;
 
 use crate::admin::{Admin, AdminError};
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::Inputs;
 use crate::dispatch::Dispatcher;
+use crate::id::Digest;
 use crate::ingest::{self, Ingest};
 use crate::intake::Intake;
+use crate::live::{self, Live, Waiting};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::reload::{self, Reloader};
@@ -46,6 +50,9 @@ const QUIET: &str = "notify=info";
 /// File descriptors for the store, the operator's door, the log and the runtime, with room to spare.
 const OTHER_FILES: usize = 256;
 
+/// How often the counters are read for the series.
+const TICK: Duration = Duration::from_secs(1);
+
 /// A daemon that is ready to serve.
 pub struct App {
     plan: Current,
@@ -54,6 +61,8 @@ pub struct App {
     metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
     reloader: Option<Arc<Reloader>>,
+    /// A hash of what the plan was made of.
+    fingerprint: Digest,
     public: Door,
     operator: Door,
 }
@@ -114,6 +123,7 @@ impl App {
             metrics,
             draining: Arc::default(),
             reloader: None,
+            fingerprint: reload::fingerprint(&Inputs::new(), true),
             public,
             operator,
         })
@@ -123,6 +133,7 @@ impl App {
     /// whether that load is the plan that the daemon was built with, and not an older one.
     #[must_use]
     pub fn with_reload(mut self, config: PathBuf, inputs: Inputs, good: bool) -> Self {
+        self.fingerprint = reload::fingerprint(&inputs, good);
         let parts = reload::Parts {
             plan: self.plan.clone(),
             store: Arc::clone(&self.store),
@@ -155,8 +166,11 @@ impl App {
     /// claims nothing more, lets requests and attempts under way end within the plan's `drain`, and
     /// closes the store. The operator's door stays open to the last.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
+        let store = Arc::clone(&self.store);
+        tokio::spawn(reload::number(self.plan.clone(), store, self.fingerprint));
         let (stop_public, public_stops) = watch::channel(false);
         let (stop_operator, operator_stops) = watch::channel(false);
+        let live = Arc::new(Live::new(self.clock.now()));
         let (spans, exporter) = telemetry::start(
             self.plan.clone(),
             Arc::clone(&self.clock),
@@ -167,6 +181,7 @@ impl App {
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
+            Arc::clone(&live),
             spans.clone(),
         );
         let admin = Arc::new(Admin {
@@ -175,6 +190,7 @@ impl App {
             lanes: dispatcher.lanes(),
             clock: Arc::clone(&self.clock),
             metrics: Arc::clone(&self.metrics),
+            live: Arc::clone(&live),
             draining: Arc::clone(&self.draining),
             reloader: self.reloader.clone(),
         });
@@ -182,9 +198,21 @@ impl App {
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
+            Arc::clone(&live),
         );
-        let ingest = Ingest::new(self.plan.clone(), intake, Arc::clone(&self.metrics));
+        let ingest = Ingest::new(
+            self.plan.clone(),
+            intake,
+            Arc::clone(&self.metrics),
+            Arc::clone(&live),
+        );
         let ingest = ingest.traced(spans);
+        let series = tokio::spawn(keep_series(
+            live,
+            self.plan.clone(),
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+        ));
         tracing::info!(listen = %self.public.addr, admin = %self.operator.addr, "ready");
         if let Some(reloader) = self.reloader {
             tokio::spawn(reloader.watch(public_stops.clone()));
@@ -218,8 +246,39 @@ impl App {
         stop_operator.send_replace(true);
         ended("operator's", operator).await;
         heartbeat.abort();
+        series.abort();
         tracing::info!("stopped");
     }
+}
+
+/// Keeps the series of what is in force: a tick each second, and a step with what waits each so many.
+async fn keep_series(live: Arc<Live>, plan: Current, store: Arc<dyn Store>, clock: Arc<dyn Clock>) {
+    let mut every = tokio::time::interval(TICK);
+    // What was slept through is not made up for: the counters are the same at each of those ticks.
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    every.tick().await;
+    for tick in 1_u64.. {
+        every.tick().await;
+        let (now, plan) = (clock.now(), plan.get());
+        let (sources, targets) = (plan.sources.keys(), plan.targets.keys());
+        live.series.tick(now, sources, targets, &live.tallies);
+        if tick.is_multiple_of(live::STEP_TICKS) {
+            let waiting = waiting(&*store, now).await;
+            live.series.step(now, &live.tallies, waiting.as_deref());
+        }
+    }
+}
+
+/// What waits for each target; `None` while the store cannot say so.
+async fn waiting(store: &dyn Store, now: Timestamp) -> Option<Vec<Waiting>> {
+    let depths = store.depths().await.ok()?;
+    let waiting = depths.into_iter().map(|depth| Waiting {
+        oldest: depth.oldest_pending.map(|since| clock::between(since, now)),
+        target: depth.target,
+        pending: depth.pending,
+        dead: depth.dead,
+    });
+    Some(waiting.collect())
 }
 
 /// Tells the service manager's watchdog that we live. Dead is what a restart mends: a runtime that does not turn

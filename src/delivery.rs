@@ -3,13 +3,14 @@
 //! Pure: `now` and the random source are arguments. Not here: how an attempt is made (see `dispatch`)
 //! and when the next one is due by which schedule (see `retry`).
 
+use std::fmt;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock;
-use crate::id::{DeliveryId, EventId, RouteName, TargetName};
+use crate::id::{DeliveryId, Digest, EventId, ReplayId, RouteName, TargetName};
 use crate::order::Order;
 use crate::retry::RetryPolicy;
 
@@ -39,6 +40,46 @@ pub struct Delivery {
     pub started_at: Timestamp,
     /// Its place among others to its target; `None` if it waits for none of them.
     pub order: Option<Order>,
+    /// By what it was last taken up again; `None` if it never was.
+    pub mark: Option<ReplayMark>,
+}
+
+/// By what a delivery was taken up again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayMark {
+    /// The replay; `None` if it was taken up by itself.
+    pub job: Option<ReplayId>,
+    /// How.
+    pub mode: ReplayMode,
+    /// The delivery in whose place it was made; `None` if it is no new one.
+    pub of: Option<DeliveryId>,
+}
+
+/// What is sent when a delivery is taken up again.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayMode {
+    /// The same bytes as before, as far as they are kept.
+    #[default]
+    Frozen,
+    /// What the template in force makes of the event.
+    Rerender,
+    /// The event goes through the routes in force.
+    Reroute,
+}
+
+impl ReplayMode {
+    /// Its name in API and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::Rerender => "rerender",
+            Self::Reroute => "reroute",
+        }
+    }
 }
 
 /// Where a delivery stands.
@@ -158,6 +199,104 @@ pub struct Attempt {
     pub took: Duration,
     /// What came of it.
     pub outcome: Outcome,
+    /// What was sent, and by which configuration; `None` in records of older versions.
+    pub sent: Option<Sent>,
+}
+
+/// What an attempt sent, and by which configuration.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// The number of the configuration that was in force (see `plan::Generation`); `None` if that was not known yet.
+    pub generation: Option<u64>,
+    /// The template, with its partials, that has made or was to make the body in this attempt; `None` if none was.
+    pub template: Option<Digest>,
+    /// Where the body came from; `None` if nothing was sent.
+    pub body_from: Option<BodyFrom>,
+    /// The hash of the bytes that were sent; `None` if nothing was, or since the event's data was purged.
+    pub body: Option<Digest>,
+}
+
+/// Where the body of an attempt came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BodyFrom {
+    /// It was rendered for this attempt.
+    Rendered,
+    /// It was kept from an earlier one.
+    Frozen,
+    /// It is the event's own.
+    Unchanged,
+}
+
+impl BodyFrom {
+    /// Its name in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Rendered => "rendered",
+            Self::Frozen => "frozen",
+            Self::Unchanged => "unchanged",
+        }
+    }
+}
+
+/// The last attempt of a delivery in short, as listings show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastAttempt {
+    /// When it began.
+    pub started_at: Timestamp,
+    /// How long it took.
+    pub took: Duration,
+    /// What came of it.
+    pub result: AttemptResult,
+}
+
+/// What came of an attempt, without words. Displayed as in the API: `status 503`, `timeout`, `render`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AttemptResult {
+    /// The target answered with this status.
+    Status(u16),
+    /// No whole answer came.
+    Failed(Failure),
+    /// Nothing could be sent.
+    Unsendable(DeadReason),
+}
+
+impl AttemptResult {
+    /// The HTTP status, if the target answered.
+    #[must_use]
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status),
+            Self::Failed(_) | Self::Unsendable(_) => None,
+        }
+    }
+
+    /// Whether the target has taken the delivery.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        matches!(self, Self::Status(200..=299))
+    }
+}
+
+impl From<&Outcome> for AttemptResult {
+    fn from(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Answered { status, .. } => Self::Status(*status),
+            Outcome::Failed { failure, .. } => Self::Failed(*failure),
+            Outcome::Unsendable { reason, .. } => Self::Unsendable(*reason),
+        }
+    }
+}
+
+impl fmt::Display for AttemptResult {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Failed(failure) => f.write_str(failure.as_str()),
+            Self::Unsendable(reason) => f.write_str(reason.as_str()),
+        }
+    }
 }
 
 /// What came of an attempt.
@@ -267,6 +406,26 @@ pub enum Next {
 }
 
 impl Delivery {
+    /// A new delivery in the place of this one, due now: its target has had this one, so that its id must not come again.
+    #[must_use]
+    pub fn again(&self, mode: ReplayMode, job: Option<ReplayId>, now: Timestamp) -> Self {
+        Self {
+            id: DeliveryId::generate(),
+            event: self.event,
+            route: self.route.clone(),
+            target: self.target.clone(),
+            state: State::Pending { due: now },
+            attempts: 0,
+            started_at: now,
+            order: self.order,
+            mark: Some(ReplayMark {
+                job,
+                mode,
+                of: Some(self.id),
+            }),
+        }
+    }
+
     /// Whether it waits for its route to be in the configuration again (see `Store::hold`). It is pending,
     /// but not due at any time.
     #[must_use]

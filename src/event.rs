@@ -1,14 +1,14 @@
 //! One verified inbound request. Only [`Event::from_verified`] makes a new one, and only `signature`
 //! can make the [`Verified`] that it wants, so an unverified request can never become an event.
 //!
-//! The body is kept as it came and parsed at most once.
+//! The body is kept as it came, parsed at most once and hashed at most once.
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use crate::id::{EventId, SourceName};
+use crate::id::{Digest, EventId, SourceName};
 use crate::json::{Document, Ref};
 use crate::signature::Verified;
 use crate::template::EventFacts;
@@ -45,6 +45,7 @@ pub struct EventParts {
 pub struct Event {
     parts: EventParts,
     json: OnceLock<Option<Document>>,
+    body_hash: OnceLock<Digest>,
 }
 
 impl Event {
@@ -76,7 +77,15 @@ impl Event {
                 hops,
             },
             json: OnceLock::from(content.json),
+            body_hash: OnceLock::new(),
         }
+    }
+
+    /// The same, where the hash of its body is known already.
+    #[must_use]
+    pub fn with_body_hash(mut self, hash: Digest) -> Self {
+        self.body_hash = OnceLock::from(hash);
+        self
     }
 
     /// The event that was stored as `parts`.
@@ -85,6 +94,7 @@ impl Event {
         Self {
             parts,
             json: OnceLock::new(),
+            body_hash: OnceLock::new(),
         }
     }
 
@@ -110,6 +120,12 @@ impl Event {
             event_type: &self.parts.event_type,
             received_at: self.parts.received_at,
         }
+    }
+
+    /// The hash of its body; worked out once.
+    #[must_use]
+    pub fn body_hash(&self) -> Digest {
+        *self.body_hash.get_or_init(|| Digest::of(&self.parts.body))
     }
 
     /// The parsed body; `None` if it is not JSON.

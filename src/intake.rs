@@ -14,16 +14,18 @@ use bytes::Bytes;
 use flate2::bufread::GzDecoder;
 use http::{HeaderMap, HeaderName, Method, header};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
-use crate::delivery::{DeadReason, Delivery, State};
+use crate::delivery::{Delivery, State};
 use crate::event::Event;
-use crate::id::{DeliveryId, EventId, SourceName, TargetName};
+use crate::id::{Digest, EventId, SourceName, TargetName};
+use crate::live::{EventNews, Failed, Live, News};
 use crate::metrics::Metrics;
-use crate::plan::{Dedupe, DedupeBy, Plan, Route, Source, Unmatched};
+use crate::plan::{Dedupe, DedupeBy, Plan, Source, Unmatched};
+use crate::routing::deliveries;
 use crate::signature::{self, Inbound, Reply, Verdict, Verified, VerifyError};
-use crate::store::{Admission, DedupeKey, Novelty, Store, StoreError};
+use crate::store::{Admission, DedupeKey, Novelty, Receipt, Store, StoreError};
 use crate::trace::{self, Parent};
 
 pub use budget::{Budget, Held, Spent};
@@ -33,6 +35,7 @@ pub struct Intake {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
+    live: Arc<Live>,
 }
 
 /// A request that arrived whole.
@@ -169,11 +172,17 @@ impl Coding {
 impl Intake {
     /// An intake into `store`.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> Self {
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+        live: Arc<Live>,
+    ) -> Self {
         Self {
             store,
             clock,
             metrics,
+            live,
         }
     }
 
@@ -210,6 +219,15 @@ impl Intake {
             Err(error) => {
                 // The error's words name headers, the skew and the tolerance, never a value that was sent.
                 tracing::info!(source = %source.name, client = %request.client, reason = error.name(), detail = %error, "verification failed");
+                let failed = Failed::new(
+                    now,
+                    &error,
+                    request.client,
+                    &request.method,
+                    &request.headers,
+                    request.wire.len(),
+                );
+                self.live.refused.note(&source.name, failed);
                 return Err(Refusal::Unverified(error));
             }
         };
@@ -218,13 +236,24 @@ impl Intake {
             .dedupe
             .map(|rule| dedupe_key(rule, &source.name, &verified));
         let (secret, skew) = (verified.key(), verified.skew_seconds());
+        let receipt = Receipt {
+            scheme: source.scheme_name.clone(),
+            secret: u16::try_from(secret).unwrap_or(u16::MAX),
+            skew_seconds: skew.map(i64::saturating_neg),
+            message_id_covered: verified.message_id_covered(),
+            generation: plan.number(),
+        };
         let id = EventId::generate();
         let trace = trace::Context::of(id.as_bytes(), &headers, source.trust_trace).trace();
         // A trace that is not continued can still be found from here.
         let linked = Parent::of(&headers).filter(|_| !source.trust_trace);
-        let event = Event::from_verified(id, source.name.clone(), verified, headers, now);
-
-        let accepted = self.store(plan, Arc::new(event), dedupe, now).await?;
+        let mut event = Event::from_verified(id, source.name.clone(), verified, headers, now);
+        if let Some(dedupe) = &dedupe {
+            event = event.with_body_hash(Digest::from_bytes(dedupe.body));
+        }
+        let accepted = self
+            .store(plan, Arc::new(event), dedupe, receipt, now)
+            .await?;
         tracing::debug!(
             source = %source.name,
             secret,
@@ -243,6 +272,7 @@ impl Intake {
         plan: &Plan,
         event: Arc<Event>,
         dedupe: Option<DedupeKey>,
+        receipt: Receipt,
         now: Timestamp,
     ) -> Result<Accepted, Refusal> {
         let deliveries: Vec<Delivery> = plan
@@ -260,10 +290,12 @@ impl Intake {
             });
         }
         let dead = dead_on_arrival(&deliveries);
+        let news = EventNews::of(&event, &deliveries);
         let admission = Admission {
             event,
             deliveries,
             dedupe,
+            receipt: Some(receipt),
         };
         let admitted = self.store.admit(admission).await.map_err(|error| {
             tracing::info!(%source, %error, "a verified event could not be stored");
@@ -273,6 +305,7 @@ impl Intake {
             for (target, reason) in dead {
                 self.metrics.delivery_died(target.as_str(), reason);
             }
+            self.live.feed.tell(News::Event(news));
         }
         let fate = match admitted.novelty {
             Novelty::New if unmatched => Fate::Unmatched,
@@ -389,39 +422,6 @@ fn kept_headers(
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());
             (name.as_str().to_owned(), value.into_owned())
-        })
-        .collect()
-}
-
-/// One delivery for each target of a route that takes the event.
-fn deliveries(plan: &Plan, route: &Route, event: &Event, now: Timestamp) -> Vec<Delivery> {
-    let dead = if event.parts().hops > plan.max_hops {
-        Some(DeadReason::Loop)
-    } else if route.template.is_some() && event.json().is_none() {
-        Some(DeadReason::NotJson)
-    } else {
-        None
-    };
-    let state = match dead {
-        Some(reason) => State::Dead { at: now, reason },
-        None => State::Pending { due: now },
-    };
-    let order = |target| {
-        let by = plan.targets.get(target)?.order.as_ref()?;
-        by.of(event.json())
-    };
-    route
-        .to
-        .iter()
-        .map(|target| Delivery {
-            id: DeliveryId::generate(),
-            event: event.id(),
-            route: route.name.clone(),
-            target: target.clone(),
-            state: state.clone(),
-            attempts: 0,
-            started_at: now,
-            order: order(target),
         })
         .collect()
 }

@@ -46,12 +46,15 @@
 //! | 3 | [`plan`] | the compiled configuration |
 //! | 4 | [`config`] | from files to a plan, all errors at once |
 //! | 4 | [`trial`] | tests of routes: samples rendered, compared, mutated |
+//! | 4 | [`routing`] | which deliveries an event gets |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
 //! | 4 | [`telemetry`] | spans, sent to a collector of traces |
+//! | 4 | [`live`] | what goes on now and lately, in memory |
 //! | 4 | [`listener`] | connections of both doors: TLS, HTTP/1.1, HTTP/2, their bounds |
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
 //! | 5 | [`reload`] | a new plan in force, or the old one |
+//! | 5 | [`studio`] | templates tried before they are in force |
 //! | 6 | [`ingest`] | the public door: limits and status codes |
 //! | 6 | [`admin`] | the operator's door |
 //! | 7 | [`app`] | the only wiring |
@@ -79,6 +82,7 @@ pub mod ingest;
 pub mod intake;
 pub mod json;
 pub mod listener;
+pub mod live;
 pub mod metrics;
 pub mod order;
 pub mod pattern;
@@ -87,11 +91,13 @@ pub mod proxies;
 pub mod redact;
 pub mod reload;
 pub mod retry;
+pub mod routing;
 pub mod schema;
 pub mod secret;
 pub mod service;
 pub mod signature;
 pub mod store;
+pub mod studio;
 pub mod telemetry;
 pub mod template;
 pub mod tls;

@@ -107,6 +107,7 @@ pub struct Metrics {
     dead_letters: Family<TargetReason, Gauge>,
     dead_letters_told: Mutex<BTreeSet<(String, &'static str)>>,
     target_running: Family<ByTarget, Gauge>,
+    target_paused: Family<ByTarget, Gauge>,
     breaker_state: Family<TargetState, Gauge>,
     breaker_opened: Family<ByTarget, Counter>,
     template_repairs: Family<ByRoute, Counter>,
@@ -174,6 +175,7 @@ impl Metrics {
             dead_letters: Family::default(),
             dead_letters_told: Mutex::default(),
             target_running: Family::default(),
+            target_paused: Family::default(),
             breaker_state: Family::default(),
             breaker_opened: Family::default(),
             template_repairs: Family::default(),
@@ -295,6 +297,12 @@ impl Metrics {
         self.target_running.get_or_create(&by(target)).set(count);
     }
 
+    /// Sets whether a target is paused.
+    pub fn set_target_paused(&self, target: &str, paused: bool) {
+        let gauge = self.target_paused.get_or_create(&by(target));
+        gauge.set(i64::from(paused));
+    }
+
     /// Sets which of [`BREAKER_STATES`] a target's breaker is in; `None` where it has none. How often it has opened
     /// is told from then on, 0 at first.
     pub fn set_breaker_state(&self, target: &str, state: Option<&'static str>) {
@@ -326,6 +334,7 @@ impl Metrics {
     /// Tells nothing more of the attempts and the breaker of a target that is gone.
     pub fn forget_target(&self, target: &str) {
         self.target_running.remove(&by(target));
+        self.target_paused.remove(&by(target));
         self.set_breaker_state(target, None);
         self.breaker_opened.remove(&by(target));
     }
@@ -508,11 +517,13 @@ mod tests {
     fn a_target_that_is_gone_leaves_no_series() {
         let metrics = Metrics::new();
         metrics.set_target_running("erp", 2);
+        metrics.set_target_paused("erp", true);
         metrics.set_breaker_state("erp", Some("open"));
         metrics.breaker_opened("erp");
         let text = metrics.encode();
         for line in [
             "ingate_target_running{target=\"erp\"} 2",
+            "ingate_target_paused{target=\"erp\"} 1",
             "ingate_breaker_state{target=\"erp\",state=\"closed\"} 0",
             "ingate_breaker_state{target=\"erp\",state=\"open\"} 1",
             "ingate_breaker_state{target=\"erp\",state=\"half_open\"} 0",

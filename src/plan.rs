@@ -2,13 +2,17 @@
 //!
 //! Only `config::compile` makes a plan. [`Current`] is the one that is in force. Not here: files, YAML, defaults (see `config`).
 
+mod studio;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
@@ -27,6 +31,8 @@ use crate::template::{RenderLimits, Template};
 use crate::tls::{ClientTls, ServerTls};
 use crate::trace::Sampling;
 use crate::units::Rate;
+
+pub use studio::{Cases, RouteSample, StudioPlan, TemplateFile, number};
 
 /// The folder, in that of the store, where the last good configuration is kept.
 pub const LAST_GOOD: &str = "last-good";
@@ -64,10 +70,31 @@ pub struct Plan {
     pub vars: Map<String, Value>,
     /// Bounds of one render.
     pub render: RenderLimits,
+    /// What authors of templates work with.
+    pub studio: Arc<StudioPlan>,
     /// How many relays an event may have passed through.
     pub max_hops: u32,
     /// How long attempts under way may take to end at SIGTERM.
     pub drain: Duration,
+    /// Which of all configurations it is of; not known before the store has said so.
+    pub generation: OnceLock<Generation>,
+}
+
+impl Plan {
+    /// The number of the configuration, once it is known.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.generation.get().map(|generation| generation.number)
+    }
+}
+
+/// Which of the configurations that came into force a plan is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Generation {
+    /// Counts from 1, over restarts too; the same files have the same one.
+    pub number: u64,
+    /// Since when it is in force.
+    pub since: Timestamp,
 }
 
 /// The plan that is in force. All parts hold the same one; a reload replaces it for all of them in one step.
@@ -111,6 +138,8 @@ pub struct AdminPlan {
     pub hosts: Vec<String>,
     /// What it shows, and whom it lets in; without, it speaks plain HTTP/1.1.
     pub tls: Option<ServerTls>,
+    /// Whether templates and samples may be saved here.
+    pub edit_templates: bool,
 }
 
 impl AdminPlan {
@@ -179,8 +208,12 @@ pub struct Source {
     pub url: Option<String>,
     /// How senders sign.
     pub scheme: Scheme,
+    /// The preset that the scheme is of, or `custom`.
+    pub scheme_name: String,
     /// Decoded secrets, newest first; all are accepted.
     pub keys: Vec<Key>,
+    /// Where they come from, in the same order.
+    pub secrets: Vec<SecretName>,
     /// What counts as the same event.
     pub dedupe: Option<Dedupe>,
     /// Whether the traces of its senders are continued.
@@ -285,8 +318,47 @@ pub struct OtlpPlan {
 pub struct Signer {
     /// The scheme.
     pub scheme: Scheme,
+    /// The preset that it is of, or `custom`.
+    pub scheme_name: String,
     /// The keys, newest first; each adds a signature where the scheme can carry several.
     pub keys: Vec<Key>,
+    /// Where they come from, in the same order.
+    pub secrets: Vec<SecretName>,
+}
+
+/// Where a secret comes from; never the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretName {
+    /// This variable of the environment.
+    Env(String),
+    /// This file, as it is named.
+    File(String),
+    /// This credential of the service manager.
+    Credential(String),
+    /// The configuration itself.
+    Value,
+}
+
+impl SecretName {
+    /// The kind of place, as the configuration calls it.
+    #[must_use]
+    pub fn form(&self) -> &'static str {
+        match self {
+            Self::Env(_) => "env",
+            Self::File(_) => "file",
+            Self::Credential(_) => "credential",
+            Self::Value => "value",
+        }
+    }
+
+    /// The name of the place; `None` for the configuration itself.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Env(name) | Self::File(name) | Self::Credential(name) => Some(name),
+            Self::Value => None,
+        }
+    }
 }
 
 /// Which events go, through which template, to which targets.
@@ -323,13 +395,13 @@ pub struct RouteTest {
     /// The file of the event's body.
     pub event: PathBuf,
     /// The event's body.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// The headers that it comes with.
     pub headers: HeaderMap,
     /// The file of the JSON that must come out.
     pub expect: PathBuf,
     /// What stands in it; the error is why it cannot be read, in words.
-    pub expected: Result<Vec<u8>, String>,
+    pub expected: Result<Bytes, String>,
 }
 
 /// All routes; every one that matches applies.
@@ -433,6 +505,7 @@ impl Plan {
                 token: None,
                 hosts: Vec::new(),
                 tls: None,
+                edit_templates: false,
             },
             store: StorePlan {
                 path: "unused".into(),
@@ -460,8 +533,10 @@ impl Plan {
             unmatched: Unmatched::Keep,
             vars: Map::new(),
             render: RenderLimits { output_bytes: 0 },
+            studio: Arc::default(),
             max_hops: 4,
             drain: Duration::from_secs(10),
+            generation: OnceLock::new(),
         }
     }
 }

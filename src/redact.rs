@@ -24,6 +24,8 @@ const START: usize = 12;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Redaction {
     pointers: Vec<Vec<Step>>,
+    /// The same as they are written.
+    written: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,10 +139,19 @@ impl Redaction {
             }
         }
         if errors.is_empty() {
-            Ok(Self { pointers })
+            Ok(Self {
+                pointers,
+                written: written.to_vec(),
+            })
         } else {
             Err(errors)
         }
+    }
+
+    /// The pointers as they are written.
+    #[must_use]
+    pub fn written(&self) -> &[String] {
+        &self.written
     }
 
     /// Whether what stands at a JSON pointer, without `*`, is left out.

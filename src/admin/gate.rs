@@ -11,7 +11,7 @@ use http::uri::Authority;
 use http::{HeaderMap, HeaderName, StatusCode, Uri};
 use subtle::ConstantTimeEq;
 
-use super::api::Refusal;
+use super::answer::{Code, Refusal};
 use crate::plan::AdminPlan;
 
 /// What a browser says of where a request comes from.
@@ -35,14 +35,14 @@ pub(super) fn pass(
     if !own(&host) || !uri.authority().is_none_or(own) {
         return Err(Refusal::new(
             StatusCode::MISDIRECTED_REQUEST,
-            "wrong_host",
+            Code::WrongHost,
             "this door does not answer to that host name; name it in admin.hosts",
         ));
     }
     if !from_own_page(headers, &host) {
         return Err(Refusal::new(
             StatusCode::FORBIDDEN,
-            "foreign_origin",
+            Code::ForeignOrigin,
             "requests from pages of other origins are refused",
         ));
     }
@@ -61,7 +61,7 @@ fn host(headers: &HeaderMap) -> Result<Authority, Refusal> {
         .ok_or_else(|| {
             Refusal::new(
                 StatusCode::BAD_REQUEST,
-                "bad_host",
+                Code::BadHost,
                 "a request needs exactly one valid Host header",
             )
         })
@@ -140,6 +140,7 @@ mod tests {
             token: token.map(Secret::new),
             hosts: vec!["ops.example.com".to_owned()],
             tls: None,
+            edit_templates: false,
         };
         let mut headers = HeaderMap::new();
         for (name, value) in lines {

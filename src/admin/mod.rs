@@ -4,7 +4,12 @@
 //! from elsewhere reads and changes nothing (Host and Origin are checked); a request can hold neither
 //! a connection nor memory for long. Not here: what the answers mean (see `store`), connections (see `listener`).
 
+mod answer;
 mod api;
+#[cfg(test)]
+mod contract;
+mod document;
+mod files;
 mod gate;
 mod query;
 mod routes;
@@ -16,22 +21,23 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
+use self::answer::{Code, Refusal};
 use crate::clock::Clock;
 use crate::dispatch::Lanes;
 use crate::id::TargetName;
 use crate::listener::{self, Bounds};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plan::{AdminPlan, Current, Plan};
 use crate::reload::Reloader;
 use crate::store::Store;
+use crate::studio::Studio;
 use crate::tls::ServerTls;
 
 /// Most open connections; an operator, a scraper and a probe need few.
@@ -42,6 +48,12 @@ const HEAD_BYTES: usize = 16 * 1024;
 
 /// Most header fields of a request.
 const HEADERS: usize = 64;
+
+/// Most large bodies that are held at a time, over all connections; each may have some MiB.
+const BODIES: usize = 4;
+
+/// Most streams at a time; each has a connection of [`CONNECTIONS`], and other requests need some, too.
+const STREAMS: usize = 16;
 
 /// Within this time a handshake must be through and a request's head be there; also how long a connection may be idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -64,6 +76,8 @@ pub struct Admin {
     pub clock: Arc<dyn Clock>,
     /// What `/metrics` shows.
     pub metrics: Arc<Metrics>,
+    /// What goes on now and lately.
+    pub live: Arc<Live>,
     /// Set once the daemon has begun to stop; `/readyz` says so.
     pub draining: Arc<AtomicBool>,
     /// What reloads the configuration, where that is possible.
@@ -116,6 +130,10 @@ impl Admin {
             admin: self,
             listen,
             shown: Mutex::default(),
+            bodies: Semaphore::new(BODIES),
+            pausing: tokio::sync::Mutex::default(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            studio: Studio::default(),
         });
         listener::serve(listener, door, plan, |_| CONNECTIONS, shutdown).await;
     }
@@ -128,6 +146,14 @@ struct Door {
     listen: SocketAddr,
     /// Targets whose gauges were set; one that leaves the configuration goes to zero with its last delivery.
     shown: Mutex<BTreeSet<TargetName>>,
+    /// Permits to hold a large body of a request.
+    bodies: Semaphore,
+    /// One pause or resumption at a time.
+    pausing: tokio::sync::Mutex<()>,
+    /// Permits for streams.
+    streams: Arc<Semaphore>,
+    /// Where templates are tried.
+    studio: Studio,
 }
 
 impl listener::Door for Door {
@@ -155,13 +181,20 @@ impl listener::Door for Door {
         self: Arc<Self>,
         request: Request<Incoming>,
         call: listener::Call,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<listener::Answer> {
         let last = call.last;
         let answered = match self.let_in(request.uri(), request.headers(), &call) {
-            Ok(pass) => routes::dispatch(self, request, pass, actor(&call)).await,
+            Ok(pass) => {
+                let asked = routes::Asked {
+                    actor: actor(&call),
+                    stopping: call.stopping,
+                    pass,
+                };
+                routes::dispatch(self, request, asked).await
+            }
             Err(refused) => Err(refused),
         };
-        let mut answer = answered.unwrap_or_else(api::Refusal::into_response);
+        let mut answer = answered.unwrap_or_else(Refusal::into_response);
         if last {
             let close = HeaderValue::from_static("close");
             answer.headers_mut().insert(CONNECTION, close);
@@ -186,28 +219,28 @@ impl Door {
         uri: &Uri,
         headers: &HeaderMap,
         call: &listener::Call,
-    ) -> Result<gate::Pass, api::Refusal> {
+    ) -> Result<gate::Pass, Refusal> {
         let plan = &self.admin.plan.get().admin;
         let asks_clients = plan.tls.as_ref().is_some_and(ServerTls::asks_clients);
         if Admin::check_address(plan, self.listen).is_err() {
-            return Err(api::Refusal::new(
+            return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
-                "shut",
+                Code::Shut,
                 "the configuration has changed, and this door may not be open like this any more",
             ));
         }
         if asks_clients && call.clients != plan.tls.as_ref().and_then(ServerTls::clients) {
-            return Err(api::Refusal::new(
+            return Err(Refusal::new(
                 StatusCode::FORBIDDEN,
-                "certificate_needed",
+                Code::CertificateNeeded,
                 "this connection is older than the configuration, which asks for other clients' certificates; a new one is needed",
             ));
         }
         let pass = gate::pass(plan, call.local, uri, headers)?;
         if !call.sound {
-            return Err(api::Refusal::new(
+            return Err(Refusal::new(
                 StatusCode::BAD_REQUEST,
-                "malformed",
+                Code::Malformed,
                 "where this request ends can be read in two ways",
             ));
         }

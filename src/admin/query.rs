@@ -5,7 +5,9 @@
 use std::str::FromStr;
 
 use crate::delivery::StateKind;
-use crate::id::{AuditId, DeliveryId, EventId};
+use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::live::{AttemptNews, EventNews, Place, Which, Window};
+use crate::pattern::TypeGlob;
 use crate::store::DeliveryFilter;
 
 /// Rows of a page unless the query says otherwise.
@@ -47,28 +49,142 @@ pub(super) fn deliveries(query: &str) -> Result<(DeliveryFilter, Page<DeliveryId
         Some(text) => Some(state(&text)?),
     };
     let filter = DeliveryFilter {
-        state,
+        states: state.into_iter().collect(),
         target: fields.parse("target", "a name")?,
         route: fields.parse("route", "a name")?,
+        ..DeliveryFilter::default()
     };
     Ok((filter, fields.page()?))
 }
 
-/// Nothing.
-pub(super) fn targets(query: &str) -> Result<(), BadQuery> {
+/// `route`, of samples.
+pub(super) fn samples(query: &str) -> Result<Option<RouteName>, BadQuery> {
+    let mut fields = Fields::read(query, &["route"])?;
+    fields.parse("route", "a name")
+}
+
+/// What of the stream, or of the last attempts, is asked for.
+#[derive(Debug)]
+pub(super) struct StreamFilter {
+    events: bool,
+    attempts: bool,
+    source: Option<SourceName>,
+    event_type: Option<TypeGlob>,
+    route: Option<RouteName>,
+    target: Option<TargetName>,
+    ok: Option<bool>,
+}
+
+/// What [`StreamFilter`] is made of, but for the kinds.
+const FILTER: [&str; 5] = ["source", "type", "route", "target", "ok"];
+
+impl StreamFilter {
+    fn read(fields: &mut Fields) -> Result<Self, BadQuery> {
+        Ok(Self {
+            events: true,
+            attempts: true,
+            source: fields.parse("source", "a name")?,
+            event_type: fields.parse("type", "a type or a glob over its segments")?,
+            route: fields.parse("route", "a name")?,
+            target: fields.parse("target", "a name")?,
+            ok: fields.bool("ok")?,
+        })
+    }
+
+    fn takes(&self, source: &SourceName, event_type: &str) -> bool {
+        self.source.as_ref().is_none_or(|wanted| wanted == source)
+            && self
+                .event_type
+                .as_ref()
+                .is_none_or(|glob| glob.matches(event_type))
+    }
+
+    fn goes(&self, route: &RouteName, target: &TargetName) -> bool {
+        self.route.as_ref().is_none_or(|wanted| wanted == route)
+            && self.target.as_ref().is_none_or(|wanted| wanted == target)
+    }
+
+    /// Whether an event passes: one of its deliveries must, where route or target are given.
+    pub(super) fn takes_event(&self, event: &EventNews) -> bool {
+        let goes = || {
+            let mut deliveries = event.deliveries.iter();
+            deliveries.any(|(_, route, target)| self.goes(route, target))
+        };
+        let anywhere = self.route.is_none() && self.target.is_none();
+        self.events && self.takes(&event.source, &event.event_type) && (anywhere || goes())
+    }
+
+    /// Whether an attempt passes.
+    pub(super) fn takes_attempt(&self, attempt: &AttemptNews) -> bool {
+        let ok = attempt.result.is_success();
+        self.attempts
+            && self.takes(&attempt.source, &attempt.event_type)
+            && self.goes(&attempt.route, &attempt.target)
+            && self.ok.is_none_or(|wanted| wanted == ok)
+    }
+}
+
+/// `kinds`, `source`, `type`, `route`, `target` and `ok`.
+pub(super) fn stream(query: &str) -> Result<StreamFilter, BadQuery> {
+    let [source, kind, route, target, ok] = FILTER;
+    let mut fields = Fields::read(query, &["kinds", source, kind, route, target, ok])?;
+    let mut filter = StreamFilter::read(&mut fields)?;
+    if let Some(kinds) = fields.take("kinds") {
+        let kinds: Vec<&str> = kinds.split(',').collect();
+        let known = |kind: &&str| matches!(*kind, "event" | "attempt");
+        if kinds.len() > 2 || !kinds.iter().all(known) {
+            return Err(BadQuery(
+                "`kinds` is `event`, `attempt`, or both with a comma between them".to_owned(),
+            ));
+        }
+        filter.events = kinds.contains(&"event");
+        filter.attempts = kinds.contains(&"attempt");
+    }
+    Ok(filter)
+}
+
+/// `source`, `type`, `route`, `target`, `ok`, `limit` and `before`.
+pub(super) fn attempts(query: &str) -> Result<(StreamFilter, Page<Place>), BadQuery> {
+    let [source, kind, route, target, ok] = FILTER;
+    let known = [source, kind, route, target, ok, "limit", "before"];
+    let mut fields = Fields::read(query, &known)?;
+    Ok((StreamFilter::read(&mut fields)?, fields.page()?))
+}
+
+/// `window`, and one of `source` and `target`.
+pub(super) fn series(query: &str) -> Result<(Window, Which), BadQuery> {
+    let mut fields = Fields::read(query, &["window", "source", "target"])?;
+    let window = match fields.take("window").as_deref() {
+        None | Some("1h") => Window::Hour,
+        Some("24h") => Window::Day,
+        Some(other) => {
+            return Err(BadQuery(format!("`window` is 1h or 24h, not `{other}`")));
+        }
+    };
+    let source: Option<SourceName> = fields.parse("source", "a name")?;
+    let target: Option<TargetName> = fields.parse("target", "a name")?;
+    let which = match (source, target) {
+        (None, None) => Which::All,
+        (Some(name), None) => Which::Source(name),
+        (None, Some(name)) => Which::Target(name),
+        (Some(_), Some(_)) => {
+            return Err(BadQuery(
+                "`source` and `target` exclude each other".to_owned(),
+            ));
+        }
+    };
+    Ok((window, which))
+}
+
+/// No parameters at all.
+pub(super) fn nothing(query: &str) -> Result<(), BadQuery> {
     Fields::read(query, &[]).map(|_| ())
 }
 
 /// `skip_tests`.
 pub(super) fn reload(query: &str) -> Result<bool, BadQuery> {
     let mut fields = Fields::read(query, &["skip_tests"])?;
-    match fields.take("skip_tests").as_deref() {
-        None | Some("false") => Ok(false),
-        Some("true") => Ok(true),
-        Some(other) => Err(BadQuery(format!(
-            "`skip_tests` is true or false, not `{other}`"
-        ))),
-    }
+    Ok(fields.bool("skip_tests")?.unwrap_or(false))
 }
 
 fn state(text: &str) -> Result<StateKind, BadQuery> {
@@ -119,6 +235,17 @@ impl Fields {
         }
     }
 
+    fn bool(&mut self, name: &str) -> Result<Option<bool>, BadQuery> {
+        match self.take(name).as_deref() {
+            None => Ok(None),
+            Some("false") => Ok(Some(false)),
+            Some("true") => Ok(Some(true)),
+            Some(other) => Err(BadQuery(format!(
+                "`{name}` is true or false, not `{other}`"
+            ))),
+        }
+    }
+
     fn page<Id: FromStr>(&mut self) -> Result<Page<Id>, BadQuery> {
         let limit = self.parse("limit", "a number")?.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
@@ -158,14 +285,49 @@ mod tests {
     }
 
     #[test]
+    fn streams_and_series_are_asked_for_strictly() {
+        for query in [
+            "kinds=",
+            "kinds=events",
+            "kinds=event,",
+            "ok=yes",
+            "type=",
+            "state=dead",
+            "limit=5",
+        ] {
+            assert!(stream(query).is_err(), "{query}");
+        }
+        for (query, events, attempts) in [
+            ("", true, true),
+            ("kinds=event", true, false),
+            ("kinds=attempt,event&ok=true&type=vendor.*", true, true),
+        ] {
+            let filter = stream(query).unwrap();
+            assert_eq!(
+                (filter.events, filter.attempts),
+                (events, attempts),
+                "{query}"
+            );
+        }
+        for query in ["window=2h", "source=a&target=b", "source=", "kinds=event"] {
+            assert!(series(query).is_err(), "{query}");
+        }
+        let erp = Which::Target("erp".parse().unwrap());
+        assert_eq!(series("window=24h&target=erp").unwrap(), (Window::Day, erp));
+        assert!(attempts("before=x").is_err());
+        assert_eq!(attempts("ok=false&limit=7&before=a1-7").unwrap().1.limit, 7);
+    }
+
+    #[test]
     fn what_is_right_is_read() {
         let id = DeliveryId::generate();
         let query = format!("state=dead&target=er%70&route=all&limit=500&before={id}");
         let (filter, page) = deliveries(&query).unwrap();
         let wanted = DeliveryFilter {
-            state: Some(StateKind::Dead),
+            states: [StateKind::Dead].into(),
             target: "erp".parse().ok(),
             route: "all".parse().ok(),
+            ..DeliveryFilter::default()
         };
         assert_eq!(filter, wanted);
         let before = Some(id);

@@ -1,4 +1,9 @@
-//! The door over real sockets, in front of a store in memory.
+//! The door over real sockets, in front of a store in memory. Every answer is held against the document.
+
+mod bodies;
+mod document;
+mod live;
+mod targets;
 
 use std::sync::atomic::Ordering;
 
@@ -8,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::contract::Contract;
 use super::*;
 use crate::clock::ManualClock;
 use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome, State};
@@ -22,8 +28,10 @@ use crate::units::parse_rate;
 /// A door that is open, over a store that is to be filled.
 struct Open {
     address: SocketAddr,
+    plan: Current,
     store: Arc<MemoryStore>,
     lanes: Arc<Lanes>,
+    live: Arc<Live>,
     clock: Arc<ManualClock>,
     draining: Arc<AtomicBool>,
     shutdown: watch::Sender<bool>,
@@ -41,13 +49,16 @@ async fn open(token: Option<&str>) -> Open {
     plan.admin.token = token.map(Secret::new);
     let draining = Arc::new(AtomicBool::new(false));
     let lanes = Arc::new(Lanes::default());
+    let live = Arc::new(Live::new(clock.now()));
+    let plan = Current::new(Arc::new(plan));
     let admin = Arc::new(Admin {
-        plan: Current::new(Arc::new(plan)),
+        plan: plan.clone(),
         reloader: None,
         store: Arc::<MemoryStore>::clone(&store),
         lanes: Arc::clone(&lanes),
         clock: Arc::<ManualClock>::clone(&clock),
         metrics: Arc::new(Metrics::new()),
+        live: Arc::clone(&live),
         draining: Arc::clone(&draining),
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -56,8 +67,10 @@ async fn open(token: Option<&str>) -> Open {
     let serving = tokio::spawn(admin.serve(listener, watcher));
     Open {
         address,
+        plan,
         store,
         lanes,
+        live,
         clock,
         draining,
         shutdown,
@@ -73,6 +86,12 @@ struct Got {
 }
 
 impl Got {
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.split("\r\n").skip(1);
+        let mut fields = lines.filter_map(|line| line.split_once(": "));
+        fields.find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
     fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap()
     }
@@ -81,17 +100,24 @@ impl Got {
 impl Open {
     /// Sends a request head as it is given, without the last empty line.
     async fn raw(&self, head: &str) -> Got {
+        self.send(head, "").await
+    }
+
+    /// Sends a head and a body as they are given, and holds the answer against the document.
+    async fn send(&self, head: &str, body: &str) -> Got {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("{head}\r\nconnection: close\r\n\r\n");
+        let request = format!("{head}\r\nconnection: close\r\n\r\n{body}");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        Got {
-            status: head[9..12].parse().unwrap(),
-            head: head.to_lowercase(),
+        let (answered, body) = answer.split_once("\r\n\r\n").unwrap();
+        let got = Got {
+            status: answered[9..12].parse().unwrap(),
+            head: answered.to_lowercase(),
             body: body.to_owned(),
-        }
+        };
+        document::hold(head, &got);
+        got
     }
 
     async fn get(&self, path: &str) -> Got {
@@ -127,7 +153,7 @@ async fn answers_are_guarded_and_errors_have_one_shape() {
     let door = open(None).await;
     for (head, status, code) in [
         ("GET /nothing HTTP/1.1\r\nhost: localhost", 404, "not_found"),
-        ("GET / HTTP/1.1\r\nhost: localhost", 404, "not_found"),
+        ("POST / HTTP/1.1\r\nhost: localhost", 404, "not_found"),
         (
             "GET /api/v1/events/x HTTP/1.1\r\nhost: localhost",
             404,
@@ -232,6 +258,7 @@ async fn off_loopback_it_stays_shut_without_a_token() {
             token: token.map(Secret::new),
             hosts: Vec::new(),
             tls: None,
+            edit_templates: false,
         };
         assert_eq!(Admin::check(&plan).is_ok(), ok, "{listen} {token:?}");
     }
@@ -253,8 +280,14 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
     for (listen, token, asks, shown, wanted) in [
         ("127.0.0.1:1", false, false, None, Ok(())),
         ("10.0.0.1:1", true, false, None, Ok(())),
-        ("10.0.0.1:1", false, false, None, Err("shut")),
-        ("10.0.0.1:1", false, true, None, Err("certificate_needed")),
+        ("10.0.0.1:1", false, false, None, Err(Code::Shut)),
+        (
+            "10.0.0.1:1",
+            false,
+            true,
+            None,
+            Err(Code::CertificateNeeded),
+        ),
         ("10.0.0.1:1", false, true, Some(true), Ok(())),
         // By authorities that do not count any more.
         (
@@ -262,9 +295,15 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
             false,
             true,
             Some(false),
-            Err("certificate_needed"),
+            Err(Code::CertificateNeeded),
         ),
-        ("127.0.0.1:1", false, true, None, Err("certificate_needed")),
+        (
+            "127.0.0.1:1",
+            false,
+            true,
+            None,
+            Err(Code::CertificateNeeded),
+        ),
     ] {
         let mut plan = plan(Vec::new());
         plan.admin.token = token.then(|| Secret::new("t"));
@@ -282,11 +321,16 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
                 lanes: Arc::default(),
                 clock,
                 metrics: Arc::default(),
+                live: Arc::default(),
                 reloader: None,
                 draining: Arc::default(),
             }),
             listen: listen.parse().unwrap(),
             shown: Mutex::default(),
+            bodies: Semaphore::new(BODIES),
+            pausing: tokio::sync::Mutex::default(),
+            streams: Arc::new(Semaphore::new(STREAMS)),
+            studio: super::Studio::default(),
         };
         let local: SocketAddr = "127.0.0.1:1".parse().unwrap();
         let call = listener::Call {
@@ -309,7 +353,7 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
             sound: false,
             ..call
         };
-        let wanted = wanted.err().unwrap_or("malformed");
+        let wanted = wanted.err().unwrap_or(Code::Malformed);
         let got = door.let_in(&uri, &headers, &split).err();
         assert_eq!(got.map(|refusal| refusal.code()), Some(wanted));
     }
@@ -381,9 +425,11 @@ async fn targets_are_shown_with_their_limits_breakers_and_queues() {
     let fresh = json!({
         "state": "closed", "since": null, "next_probe_at": null, "consecutive_failures": 0, "last_failure": null,
     });
+    let idle = json!({"seconds": 0.0, "succeeded": 0, "failed": 0});
     let audit = json!({
         "name": "audit", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
         "breaker": fresh, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "routes": ["all"], "last_minute": idle,
     });
     let erp = json!({
         "name": "erp", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": "50/s", "order": false,
@@ -392,10 +438,12 @@ async fn targets_are_shown_with_their_limits_breakers_and_queues() {
             "last_failure": "status 503",
         },
         "running": 3, "pending": 1, "dead": 1, "oldest_pending_at": time,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "routes": ["all"], "last_minute": idle,
     });
     let off = json!({
         "name": "off", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
         "breaker": null, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "routes": ["all"], "last_minute": idle,
     });
     let got = door.get("/api/v1/targets").await;
     let wanted = json!({"items": [audit, erp, off], "next": null});
@@ -456,6 +504,7 @@ async fn settle(store: &MemoryStore, outcome: Outcome, next: Next, started_at: T
             started_at,
             took: Duration::from_millis(1500),
             outcome,
+            sent: None,
         },
         next,
         frozen: None,
@@ -569,10 +618,6 @@ fn store_errors_have_their_status() {
             StatusCode::INTERNAL_SERVER_ERROR,
         ),
     ] {
-        assert_eq!(
-            api::Refusal::from(error.clone()).status(),
-            status,
-            "{error}"
-        );
+        assert_eq!(Refusal::from(error.clone()).status(), status, "{error}");
     }
 }

@@ -1,13 +1,16 @@
 //! The few requests that commands make themselves: to the daemon's doors.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderName, HeaderValue, Method, Request, StatusCode, header};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{Exit, Failure};
@@ -29,9 +32,16 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
 }
 
+/// The variable that holds the token of the operator's door. No option does: others on the machine see command lines.
+const TOKEN: &str = "INGATE_TOKEN";
+
 /// How the operator's door is called.
 #[derive(Debug, Args)]
 pub(super) struct DoorArgs {
+    /// Where the operator's door is, if it is not the one of the configuration, which is not read then; the token is
+    /// taken from INGATE_TOKEN
+    #[arg(long, value_name = "URL", env = "INGATE_ADMIN")]
+    admin: Option<String>,
     /// The certificate to show to an operator's door that asks for one (PEM)
     #[arg(long, value_name = "FILE", requires = "client_key")]
     client_cert: Option<PathBuf>,
@@ -41,14 +51,25 @@ pub(super) struct DoorArgs {
 }
 
 impl DoorArgs {
-    /// What calls the operator's door of this configuration, which may be broken elsewhere.
+    /// Whether a door is named, which may be one of another machine.
+    pub(super) fn is_named(&self) -> bool {
+        self.admin.is_some()
+    }
+
+    /// What calls the door that is named, or the operator's door of this configuration, which may be broken elsewhere.
     pub(super) fn caller(&self, config: &Path) -> Result<Caller, Failure> {
-        let door = config::operator_door(config, &ProcessEnv).map_err(|errors| {
+        let token = std::env::var_os(TOKEN).map(OsStringExt::into_vec);
+        let token = token.filter(|token| !token.is_empty()).map(Secret::new);
+        if let Some(url) = &self.admin {
+            return Caller::named(url, token.as_ref(), self.identity()?);
+        }
+        let mut door = config::operator_door(config, &ProcessEnv).map_err(|errors| {
             let words = format!(
-                "{errors}\n  help: this says how the operator's door of the daemon is reached; SIGHUP has it reload, too"
+                "{errors}\n  help: this says how the operator's door of the daemon is reached; --admin URL names it without, and SIGHUP has it reload, too"
             );
             Failure::new(Exit::Config, words)
         })?;
+        door.token = token.or(door.token);
         Caller::admin(&door, self.identity()?)
     }
 
@@ -102,6 +123,45 @@ impl Caller {
         })
     }
 
+    /// Calls the operator's door at this URL, which is trusted if the system trusts it.
+    fn named(
+        url: &str,
+        token: Option<&Secret>,
+        identity: Option<Identity>,
+    ) -> Result<Self, Failure> {
+        let wrong = |why: &str| {
+            let help = "it is a scheme, a host and a port, such as https://relay.example:8081";
+            Failure::usage(format!("error: --admin {url}: {why}\n  help: {help}"))
+        };
+        let uri: Uri = url.parse().map_err(|_| wrong("this is no URL"))?;
+        let (Some(scheme @ ("http" | "https")), Some(authority)) =
+            (uri.scheme_str(), uri.authority())
+        else {
+            return Err(wrong("this is no http or https URL"));
+        };
+        if uri
+            .path_and_query()
+            .is_some_and(|path| path != &PathAndQuery::from_static("/"))
+        {
+            return Err(wrong("there is something behind the port"));
+        }
+        if authority.as_str().contains('@') {
+            return Err(wrong("INGATE_TOKEN says who calls, not the URL"));
+        }
+        let tls = match identity {
+            Some(identity) if scheme == "https" => Some(
+                tls::client(None, Some(identity))
+                    .map_err(|error| Failure::caused(Exit::Failed, &error))?,
+            ),
+            _ => None,
+        };
+        Ok(Self {
+            base: format!("{scheme}://{authority}"),
+            tls,
+            authorization: token.map(bearer).transpose()?,
+        })
+    }
+
     fn to(
         listen: SocketAddr,
         tls: Option<&ServerTls>,
@@ -140,6 +200,26 @@ impl Caller {
         self.send(url, request, body).await
     }
 
+    /// Gets what is at a path of the door, whatever the status.
+    pub(super) async fn get(&self, path: &str) -> Result<Answer, Failure> {
+        let url = self.url(path);
+        self.send(&url, Request::get(&url), Bytes::new()).await
+    }
+
+    /// Begins to read what is at a path of the door; the body may go on for ever.
+    pub(super) async fn open(
+        &self,
+        path: &str,
+        headers: &[(HeaderName, HeaderValue)],
+    ) -> Result<Response<Incoming>, Failure> {
+        let url = self.url(path);
+        let mut request = Request::get(&url);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        within_patience(&url, self.begin(&url, request, Bytes::new())).await
+    }
+
     /// Posts without a body to a path of the door.
     pub(super) async fn ask(&self, path: &str) -> Result<Answer, Failure> {
         let url = self.url(path);
@@ -161,9 +241,22 @@ impl Caller {
     async fn send(
         &self,
         url: &str,
-        mut request: http::request::Builder,
+        request: http::request::Builder,
         body: Bytes,
     ) -> Result<Answer, Failure> {
+        let answer = async {
+            let response = self.begin(url, request, body).await?;
+            whole(url, response).await
+        };
+        within_patience(url, answer).await
+    }
+
+    async fn begin(
+        &self,
+        url: &str,
+        mut request: http::request::Builder,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, Failure> {
         // The token is for this door alone.
         let own = url.strip_prefix(&self.base);
         let own = own.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
@@ -178,25 +271,33 @@ impl Caller {
                 "error: {url} is not an http or https URL"
             )));
         }
-        let answer = async {
-            let response = dispatch::request(request, self.tls.as_ref())
-                .await
-                .map_err(|error| unreachable(url, &error))?;
-            let status = response.status();
-            let body = Limited::new(response.into_body(), ANSWER_BYTES)
-                .collect()
-                .await
-                .map_err(|error| unreachable(url, error.as_ref()))?
-                .to_bytes();
-            Ok(Answer { status, body })
-        };
-        match tokio::time::timeout(PATIENCE, answer).await {
-            Ok(answer) => answer,
-            Err(_) => Err(Failure::new(
-                Exit::Unreachable,
-                format!("error: {url}: no answer within {} s", PATIENCE.as_secs()),
-            )),
-        }
+        dispatch::request(request, self.tls.as_ref())
+            .await
+            .map_err(|error| unreachable(url, &error))
+    }
+}
+
+/// Reads an answer to its end.
+pub(super) async fn whole(url: &str, response: Response<Incoming>) -> Result<Answer, Failure> {
+    let status = response.status();
+    let body = Limited::new(response.into_body(), ANSWER_BYTES)
+        .collect()
+        .await
+        .map_err(|error| unreachable(url, error.as_ref()))?
+        .to_bytes();
+    Ok(Answer { status, body })
+}
+
+async fn within_patience<T>(
+    url: &str,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    match tokio::time::timeout(PATIENCE, work).await {
+        Ok(done) => done,
+        Err(_) => Err(Failure::new(
+            Exit::Unreachable,
+            format!("error: {url}: no answer within {} s", PATIENCE.as_secs()),
+        )),
     }
 }
 
@@ -262,9 +363,36 @@ mod tests {
             token: Some(Secret::new("a-token")),
             hosts: Vec::new(),
             tls: None,
+            edit_templates: false,
         };
         let caller = Caller::admin(&plan, None).unwrap();
         assert_eq!(caller.url("/livez"), "http://127.0.0.1:8081/livez");
         assert!(!format!("{caller:?}").contains("a-token"));
+    }
+
+    #[test]
+    fn a_named_door_is_a_scheme_a_host_and_a_port() {
+        for (url, wanted) in [
+            ("http://127.0.0.1:8081", Some("http://127.0.0.1:8081/livez")),
+            (
+                "http://relay.example:8081/",
+                Some("http://relay.example:8081/livez"),
+            ),
+            ("https://[::1]:8081", Some("https://[::1]:8081/livez")),
+            ("127.0.0.1:8081", None),
+            ("ftp://relay.example", None),
+            ("http://relay.example/api", None),
+            ("http://relay.example/?a=b", None),
+            ("http://me:secret@relay.example", None),
+            ("", None),
+        ] {
+            let caller = Caller::named(url, Some(&Secret::new("a-token")), None);
+            let got = caller.as_ref().ok().map(|caller| caller.url("/livez"));
+            assert_eq!(got.as_deref(), wanted, "{url}");
+            assert!(!format!("{caller:?}").contains("a-token"));
+            if let Err(failure) = caller {
+                assert_eq!(failure.exit, Exit::Usage, "{url}");
+            }
+        }
     }
 }

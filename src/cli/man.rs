@@ -33,7 +33,7 @@ const fn meaning(exit: Exit) -> &'static str {
     match exit {
         Exit::Done => "It did what was asked; the daemon was stopped and has drained.",
         Exit::Failed => {
-            "A check failed: a signature does not verify, a template does not render, a request was refused."
+            "A check failed: a signature does not verify, a template does not render, a request was refused; or a replay ended with failures."
         }
         Exit::Usage => "The command line is wrong.",
         Exit::Unreachable => "The daemon cannot be reached.",
@@ -55,10 +55,18 @@ const SIGNALS: [(&str, &str); 2] = [
     ),
 ];
 
-const ENVIRONMENT: [(&str, &str); 7] = [
+const ENVIRONMENT: [(&str, &str); 9] = [
     (
         "INGATE_CONFIG",
         "The configuration file, where -c is not given.",
+    ),
+    (
+        "INGATE_ADMIN",
+        "Where the operator's door is, where --admin is not given; the configuration is not read for it then.",
+    ),
+    (
+        "INGATE_TOKEN",
+        "The token of the operator's door, in the place of the configuration's.",
     ),
     (
         "INGATE_LOG",

@@ -7,19 +7,36 @@
 
 mod check;
 mod completions;
+#[cfg(test)]
+mod contract;
+mod dead;
+mod deliveries;
 mod demo;
+mod events;
+#[cfg(test)]
+mod examples;
 mod explain;
+mod filters;
 mod http;
 mod input;
 mod man;
+mod operator;
 mod reload;
 mod render;
+mod replay;
+mod routes;
 mod run;
 mod schema;
 mod send;
+mod shapes;
+mod show;
 mod sign;
+mod sources;
+mod sse;
 mod store;
+mod targets;
 mod test;
+mod top;
 mod verify;
 
 use std::ffi::OsString;
@@ -36,7 +53,8 @@ use crate::config::{self, Compiled, ProcessEnv};
 pub enum Exit {
     /// It did what was asked.
     Done = 0,
-    /// A check failed: a signature does not verify, a template does not render, a request was refused.
+    /// A check failed: a signature does not verify, a template does not render, a request was refused; or a replay
+    /// ended with failures.
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -95,6 +113,22 @@ enum Command {
     Run(run::RunArgs),
     /// Have the running daemon read its configuration anew
     Reload(reload::ReloadArgs),
+    /// Show live rates, depth and oldest age, per target
+    Top(top::TopArgs),
+    /// List events, tell what happened to one, watch them come
+    Events(events::EventsArgs),
+    /// List deliveries, retry or discard them
+    Deliveries(deliveries::DeliveriesArgs),
+    /// Count dead letters by target and reason, send them again
+    Dead(dead::DeadArgs),
+    /// Send many deliveries again, by a filter
+    Replay(replay::ReplayArgs),
+    /// List, pause, resume and probe targets
+    Targets(targets::TargetsArgs),
+    /// List sources, and say what failed verification lately
+    Sources(sources::SourcesArgs),
+    /// List routes as they are in force
+    Routes(routes::RoutesArgs),
     /// Compile the configuration and everything it names, and say what is wrong
     Check(check::CheckArgs),
     /// Run the tests of routes and show what differs from what they expect
@@ -176,6 +210,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let outcome = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Reload(args) => reload::run(&args),
+        Command::Top(args) => top::run(&args),
+        Command::Events(args) => events::run(&args),
+        Command::Deliveries(args) => deliveries::run(&args),
+        Command::Dead(args) => dead::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Targets(args) => targets::run(&args),
+        Command::Sources(args) => sources::run(&args),
+        Command::Routes(args) => routes::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Render(args) => render::run(&args),
@@ -198,20 +240,41 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Prints data. A reader that has gone away (`| head`) is not an error; a full disk is.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_if_read(text).map(|_| ())
+}
+
+/// The same for what has no end of its own: whether anybody reads still.
+pub(crate) fn print_if_read(text: &str) -> Result<bool, Failure> {
+    print_bytes(format!("{}\n", text.trim_end_matches('\n')).as_bytes())
+}
+
+/// Prints bytes as they are; whether anybody reads still.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
-    match writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failure::new(
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(
             Exit::Io,
             format!("error: cannot write to stdout: {error}"),
         )),
-        _ => Ok(()),
     }
 }
 
-/// Prints data as JSON, indented for a terminal and on one line otherwise.
+/// Prints data as JSON, indented for a terminal and on one line otherwise. What a terminal would take for a command is
+/// escaped, which JSON allows within strings, where alone it can stand.
 pub(crate) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     let text = if std::io::stdout().is_terminal() {
-        format!("{value:#}")
+        let text = format!("{value:#}");
+        text.chars().fold(String::new(), |mut all, c| {
+            match c {
+                c if c != '\n' && show::is_command(c) => {
+                    all.push_str(&format!("\\u{:04x}", u32::from(c)));
+                }
+                c => all.push(c),
+            }
+            all
+        })
     } else {
         value.to_string()
     };

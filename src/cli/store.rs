@@ -5,13 +5,14 @@ use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use http::StatusCode;
 use jiff::Timestamp;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::filters::StateArg;
 use super::http::DoorArgs;
 use super::{ConfigArg, Exit, Failure, Outcome, block_on, print, print_json, say};
 use crate::clock::SystemClock;
@@ -144,25 +145,6 @@ struct PurgeArgs {
     json: bool,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum StateArg {
-    Pending,
-    Delivered,
-    Dead,
-    Discarded,
-}
-
-impl From<StateArg> for StateKind {
-    fn from(state: StateArg) -> Self {
-        match state {
-            StateArg::Pending => Self::Pending,
-            StateArg::Delivered => Self::Delivered,
-            StateArg::Dead => Self::Dead,
-            StateArg::Discarded => Self::Discarded,
-        }
-    }
-}
-
 pub(super) fn run(args: &StoreArgs) -> Outcome {
     raise_file_limit();
     match &args.command {
@@ -289,7 +271,10 @@ fn purge(args: &PurgeArgs) -> Outcome {
             let words = format!("error: the daemon answered {}: {why}", answer.status);
             return Err(Failure::new(Exit::Failed, words));
         }
-        Err(failure) if failure.exit != Exit::Unreachable => return Err(failure),
+        // a door that is named may be another machine's, whose store is not here
+        Err(failure) if failure.exit != Exit::Unreachable || args.door.is_named() => {
+            return Err(failure);
+        }
         // No daemon answers. Should one run all the same, it holds the store, and opening it says so.
         Err(_) => block_on(purge_offline(args))??,
     };

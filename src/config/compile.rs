@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ use super::yaml::{Content, Document, Entry, item, live, parse};
 use super::{
     Compiled, Env, FileKind, Files, egress, routes, secrets, sources, targets, telemetry, tls,
 };
-use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, Unmatched};
+use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, StudioPlan, Unmatched};
 use crate::proxies::Proxies;
 use crate::template::RenderLimits;
 use crate::units::parse_duration;
@@ -195,6 +195,12 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
             None,
         );
     }
+    let studio = StudioPlan {
+        folder: folder.root().to_path_buf(),
+        templates: templates.used.clone(),
+        samples: routes.samples,
+        cases: routes.cases,
+    };
     Some(Compiled {
         plan: Plan {
             listen: listen?,
@@ -217,8 +223,10 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
             render: RenderLimits {
                 output_bytes: as_usize(output),
             },
+            studio: Arc::new(studio),
             max_hops: limits_file.hops.unwrap_or(DEFAULT_HOPS),
             drain,
+            generation: OnceLock::new(),
         },
         warnings: Vec::new(),
         templates: templates.used,
@@ -273,6 +281,7 @@ pub(super) fn admin(
         token: token?,
         hosts,
         tls: tls?,
+        edit_templates: file.edit_templates.unwrap_or(false),
     })
 }
 

@@ -67,6 +67,8 @@ pub struct AdminFile {
     pub hosts: Option<Vec<String>>,
     /// Its certificate; without one it speaks plain HTTP/1.1, with one HTTP/1.1 and HTTP/2 over TLS.
     pub tls: Option<AdminTlsFile>,
+    /// Whether templates and samples may be saved by it; false unless given.
+    pub edit_templates: Option<bool>,
 }
 
 /// The certificate of a door.
@@ -371,6 +373,9 @@ pub struct RouteFile {
     /// Events and what the template must make of them.
     #[serde(default)]
     pub tests: Option<Vec<TestFile>>,
+    /// A folder of more: `NAME.json` is an event, `NAME.out.json` what the template must make of it, `NAME.headers.json` its headers.
+    #[serde(default)]
+    pub cases: Option<String>,
 }
 
 /// The JSON Schema of an output.

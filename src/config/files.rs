@@ -50,6 +50,14 @@ pub trait Files: fmt::Debug + Send + Sync {
 
     /// The names in a folder, in any order; empty where there is none.
     fn names(&self, folder: &Path) -> Vec<String>;
+
+    /// The names in a folder that end so and are not hidden, sorted: what is there counts, and what comes or goes.
+    fn list(&self, folder: &Path, ending: &str) -> Vec<String> {
+        let mut names = self.names(folder);
+        names.retain(|name| name.ends_with(ending) && !name.starts_with('.'));
+        names.sort();
+        names
+    }
 }
 
 /// The files of this machine.
@@ -64,7 +72,7 @@ impl Files for Disk {
             .read_to_end(&mut bytes)
             .map_err(in_words)?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most {
-            return Err(format!("it has more than {most} bytes"));
+            return Err(too_long(most));
         }
         Ok(bytes)
     }
@@ -103,6 +111,13 @@ pub enum Input {
     Nothing,
     /// A folder.
     Folder,
+    /// A folder, and which files are in it.
+    Listing {
+        /// How the names end that were asked for.
+        ending: String,
+        /// Those that there were, sorted.
+        names: Vec<String>,
+    },
     /// A file.
     File {
         /// What its bytes hash to.
@@ -124,6 +139,7 @@ impl Input {
                 Some(FileKind::File) => Disk.read(path, MOST_BYTES, Purpose::Open).is_err(),
             },
             Self::Folder => Disk.kind(path) == Some(FileKind::Folder),
+            Self::Listing { ending, names } => Disk.list(path, ending) == *names,
             Self::File { fingerprint, .. } => Disk
                 .read(path, MOST_BYTES, Purpose::Open)
                 .is_ok_and(|bytes| fingerprint_of(&bytes) == *fingerprint),
@@ -165,6 +181,14 @@ impl Noting {
         }
     }
 
+    /// Notes that there is a folder, unless more is known of it.
+    fn note_folder(&self, path: &Path) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if !matches!(noted.get(path), Some(Input::Listing { .. })) {
+            noted.insert(path.to_owned(), Input::Folder);
+        }
+    }
+
     /// What stands at a path that could not be read, or not within the limit.
     fn refused(&self, path: &Path, most: u64, purpose: Purpose) -> Input {
         if self.inner.kind(path) == Some(FileKind::Folder) {
@@ -203,7 +227,7 @@ impl Files for Noting {
         let kind = self.inner.kind(path);
         match kind {
             None => self.note(path, Input::Nothing),
-            Some(FileKind::Folder) => self.note(path, Input::Folder),
+            Some(FileKind::Folder) => self.note_folder(path),
             // It is noted when it is read.
             Some(FileKind::File) => {}
         }
@@ -217,6 +241,97 @@ impl Files for Noting {
     fn names(&self, folder: &Path) -> Vec<String> {
         self.inner.names(folder)
     }
+
+    fn list(&self, folder: &Path, ending: &str) -> Vec<String> {
+        let names = self.inner.list(folder, ending);
+        let input = Input::Listing {
+            ending: ending.to_owned(),
+            names: names.clone(),
+        };
+        self.note(folder, input);
+        names
+    }
+}
+
+/// Files of which some are not what they are yet: what they are to be stands in `changes`, by their paths with all links
+/// followed.
+#[derive(Debug)]
+pub(super) struct Changed {
+    inner: Arc<dyn Files>,
+    changes: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Changed {
+    pub(super) fn new(inner: Arc<dyn Files>, changes: BTreeMap<PathBuf, Vec<u8>>) -> Self {
+        Self { inner, changes }
+    }
+
+    /// The path with links followed as far as it is there.
+    fn followed(&self, path: &Path) -> PathBuf {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let known = path
+            .ancestors()
+            .find_map(|part| Some((part, self.inner.real(part)?)));
+        match known {
+            Some((part, real)) => match path.strip_prefix(part) {
+                Ok(rest) if rest.as_os_str().is_empty() => real,
+                Ok(rest) => real.join(rest),
+                Err(_) => path,
+            },
+            None => path,
+        }
+    }
+
+    fn change(&self, path: &Path) -> Option<&Vec<u8>> {
+        self.changes.get(&self.followed(path))
+    }
+}
+
+impl Files for Changed {
+    fn read(&self, path: &Path, most: u64, purpose: Purpose) -> Result<Vec<u8>, String> {
+        match self.change(path) {
+            Some(bytes) if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > most => {
+                Err(too_long(most))
+            }
+            Some(bytes) => Ok(bytes.clone()),
+            None => self.inner.read(path, most, purpose),
+        }
+    }
+
+    fn kind(&self, path: &Path) -> Option<FileKind> {
+        let there = self.inner.kind(path);
+        there.or_else(|| {
+            let path = self.followed(path);
+            let mut new = self.changes.keys();
+            let below = new.find(|new| new.starts_with(&path))?;
+            Some(match *below == path {
+                true => FileKind::File,
+                false => FileKind::Folder,
+            })
+        })
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        let there = self.inner.real(path);
+        there.or_else(|| self.kind(path).map(|_| self.followed(path)))
+    }
+
+    fn names(&self, folder: &Path) -> Vec<String> {
+        let mut names = self.inner.names(folder);
+        let folder = self.followed(folder);
+        let new = self.changes.keys().filter_map(|path| {
+            let first = path.strip_prefix(&folder).ok()?.components().next()?;
+            first.as_os_str().to_str().map(str::to_owned)
+        });
+        names.extend(new);
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+fn too_long(most: u64) -> String {
+    format!("it has more than {most} bytes")
 }
 
 /// The certificates in a PEM file, without what else stands there.
@@ -298,6 +413,55 @@ mod tests {
             other => panic!("{other:?}"),
         }
         assert!(files.inputs()[&path].is_current(&path));
+    }
+
+    #[test]
+    fn what_comes_into_a_folder_or_goes_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.json"), "").unwrap();
+        let files = Noting::new(Arc::new(Disk));
+        assert_eq!(files.list(dir.path(), ".json"), ["a.json"]);
+        // That it is a folder says less.
+        assert_eq!(files.kind(dir.path()), Some(FileKind::Folder));
+        let is_current = || files.inputs()[dir.path()].is_current(dir.path());
+        for other in ["x.txt", ".b.json"] {
+            std::fs::write(dir.path().join(other), "").unwrap();
+            assert!(is_current(), "{other} does not count");
+        }
+        std::fs::write(dir.path().join("b.json"), "").unwrap();
+        assert!(!is_current());
+        std::fs::remove_file(dir.path().join("b.json")).unwrap();
+        assert!(is_current());
+    }
+
+    #[test]
+    fn what_files_are_to_be_stands_in_their_place() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        std::fs::create_dir(root.join("real")).unwrap();
+        std::fs::write(root.join("real/a"), "old").unwrap();
+        std::os::unix::fs::symlink("real", root.join("link")).unwrap();
+        let changes = [("real/a", "changed"), ("real/b", "new"), ("new/c", "far")];
+        let changes = changes.map(|(path, text)| (root.join(path), text.as_bytes().to_vec()));
+        let files = Changed::new(Arc::new(Disk), BTreeMap::from(changes));
+        let read = |path: &str| files.read(&root.join(path), 9, Purpose::Open);
+        assert_eq!(read("link/a").unwrap(), b"changed");
+        assert_eq!(read("link/b").unwrap(), b"new");
+        assert_eq!(read("new/c").unwrap(), b"far");
+        assert!(read("link/none").is_err());
+        assert_eq!(
+            files
+                .read(&root.join("real/a"), 3, Purpose::Open)
+                .unwrap_err(),
+            too_long(3)
+        );
+        let kind = |path: &str| files.kind(&root.join(path));
+        assert_eq!(kind("link/b"), Some(FileKind::File));
+        assert_eq!(kind("new"), Some(FileKind::Folder));
+        assert_eq!(kind("other"), None);
+        assert_eq!(files.real(&root.join("link/b")), Some(root.join("real/b")));
+        assert_eq!(files.list(&root.join("link"), ""), ["a", "b"]);
+        assert_eq!(files.list(&root.join("new"), ""), ["c"]);
     }
 
     #[test]

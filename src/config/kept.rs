@@ -145,7 +145,7 @@ pub fn keep(store: &Path, config: &Path, inputs: &Inputs, now: Timestamp) -> Res
                 write(&new.join(&name), &text).map_err(failed)?;
                 Some(name)
             }
-            Input::Folder => None,
+            Input::Folder | Input::Listing { .. } => None,
             Input::Nothing | Input::File { bytes: None, .. } => continue,
         };
         manifest.files.insert(absolute(path), name);

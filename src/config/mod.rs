@@ -7,12 +7,14 @@
 //! The way: `yaml` reads the file into a tree that knows its places, `scalar` puts variables in, `shape` compares
 //! the tree with the shapes, then every source, target and route is read and compiled on its own.
 
+mod cases;
 mod compile;
 mod context;
 mod egress;
 mod error;
 pub mod file;
 mod files;
+mod folder;
 mod glimpse;
 mod kept;
 mod position;
@@ -29,24 +31,25 @@ mod templates;
 mod tls;
 mod yaml;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::id::RouteName;
 use crate::plan::Plan;
-use crate::template::{Proof, Template};
 
-pub use crate::plan::RouteTest;
+pub use crate::plan::{RouteTest, TemplateFile};
+pub use cases::{BODY_ENDING, EXPECTED_ENDING, HEADERS_ENDING, headers_text};
 pub use error::{ConfigErrors, Diagnostic, Severity};
 pub use file::schema;
 pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose};
+pub use folder::{Place, is_template_name};
 pub use glimpse::{default_store, operator_door, store_folder};
 pub use kept::{KeepError, Kept, KeptError, keep, load_kept};
 pub use templates::TemplateFolder;
 
-use files::Noting;
+use files::{Changed, Noting};
 use report::Report;
 
 /// Most bytes of a configuration file; a thousand routes are about a tenth of it.
@@ -100,21 +103,6 @@ pub struct EnvSecret {
     pub variable: String,
 }
 
-/// A template that routes name.
-#[derive(Debug, Clone)]
-pub struct TemplateFile {
-    /// As the routes name it.
-    pub name: String,
-    /// The file.
-    pub path: PathBuf,
-    /// The routes that name it.
-    pub routes: Vec<RouteName>,
-    /// The template.
-    pub template: Arc<Template>,
-    /// What is proven of it.
-    pub proof: Proof,
-}
-
 /// Reads and compiles a configuration. Relative paths in it are relative to it.
 ///
 /// # Errors
@@ -126,6 +114,19 @@ pub fn load(path: &Path, env: &dyn Env) -> Result<Compiled, ConfigErrors> {
 /// Reads and compiles a configuration, and tells what it read on the way, also if it is wrong.
 pub fn load_noted(path: &Path, env: &dyn Env) -> (Result<Compiled, ConfigErrors>, Inputs) {
     let noting = Arc::new(Noting::new(Arc::new(Disk)));
+    let loaded = load_from(path, env, Arc::clone(&noting) as Arc<dyn Files>);
+    (loaded, noting.inputs())
+}
+
+/// Reads and compiles a configuration as it would be if these files, by their paths with all links followed, held these
+/// bytes. What it reads is told with them.
+pub fn load_changed(
+    path: &Path,
+    env: &dyn Env,
+    changes: BTreeMap<PathBuf, Vec<u8>>,
+) -> (Result<Compiled, ConfigErrors>, Inputs) {
+    let changed = Arc::new(Changed::new(Arc::new(Disk), changes));
+    let noting = Arc::new(Noting::new(changed));
     let loaded = load_from(path, env, Arc::clone(&noting) as Arc<dyn Files>);
     (loaded, noting.inputs())
 }

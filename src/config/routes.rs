@@ -1,11 +1,13 @@
 //! Routes: `routes[N]`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::cases;
 use super::context::Context;
 use super::error::known;
 use super::file::{RouteFile, SchemaFile, TestFile};
@@ -14,11 +16,11 @@ use super::yaml::{item, member};
 use super::{FileKind, Purpose, read_text};
 use crate::id::{NameError, RouteName, SourceName, TargetName};
 use crate::pattern::{OneOrMany, Pattern};
-use crate::plan::{OutputSchema, Route, RouteTest};
+use crate::plan::{self, Cases, OutputSchema, Route, RouteSample, RouteTest};
 use crate::schema::{self, Schema};
 
 /// Most bytes of what a test expects; more than any output.
-const EXPECTED_BYTES: u64 = 64 << 20;
+pub(super) const EXPECTED_BYTES: u64 = 64 << 20;
 
 /// What routes may name: everything that the file has, right or wrong, so that one mistake is told once.
 pub(super) struct Names<'a> {
@@ -31,6 +33,8 @@ pub(super) struct Names<'a> {
 pub(super) struct Routes {
     pub(super) routes: Vec<Arc<Route>>,
     pub(super) tests: Vec<RouteTest>,
+    pub(super) samples: Vec<RouteSample>,
+    pub(super) cases: BTreeMap<RouteName, Cases>,
 }
 
 /// Compiles the routes; `None` stands for one that could not be read.
@@ -79,8 +83,17 @@ pub(super) fn compile(
             let message = "tests compare what a template makes, and this route has none";
             cx.report.error(&member(&at, "tests"), message);
         }
-        let tests = declared_tests(cx, &member(&at, "tests"), tests, name.as_ref(), body_bytes);
-        out.tests.extend(tests);
+        let most = u64::try_from(body_bytes).unwrap_or(u64::MAX);
+        let place = member(&at, "tests");
+        declared_tests(cx, &place, tests, name.as_ref(), most, &mut out);
+        case_folder(
+            cx,
+            &member(&at, "cases"),
+            file,
+            name.as_ref(),
+            most,
+            &mut out,
+        );
         if let (Some(name), Some(from), Some(to), Some(pattern)) = (name, from, to, pattern) {
             out.routes.push(Arc::new(Route {
                 name,
@@ -93,6 +106,7 @@ pub(super) fn compile(
             }));
         }
     }
+    plan::number(&mut out.samples);
     check_use(cx, written, names);
     out
 }
@@ -185,10 +199,9 @@ fn declared_tests(
     at: &str,
     written: &[TestFile],
     route: Option<&RouteName>,
-    body_bytes: usize,
-) -> Vec<RouteTest> {
-    let most = u64::try_from(body_bytes).unwrap_or(u64::MAX);
-    let mut tests = Vec::new();
+    most: u64,
+    out: &mut Routes,
+) {
     for (i, test) in written.iter().enumerate() {
         let place = item(at, i);
         let (event, expect) = (cx.beside(&test.event), cx.beside(&test.expect));
@@ -212,17 +225,51 @@ fn declared_tests(
             cx.report.error(&member(&place, "expect"), message);
         }
         if let Some(route) = route {
-            tests.push(RouteTest {
+            let body = Bytes::from(body);
+            let expected = cx.files.read(&expect, EXPECTED_BYTES, Purpose::Open);
+            let expected = expected.map(Bytes::from);
+            out.samples.push(RouteSample {
+                id: String::new(),
+                route: route.clone(),
+                name: test.event.clone(),
+                body: body.clone(),
+                headers: headers.clone(),
+                test: true,
+                expected: expected.clone().ok(),
+            });
+            out.tests.push(RouteTest {
                 route: route.clone(),
                 event,
                 body,
                 headers,
-                expected: cx.files.read(&expect, EXPECTED_BYTES, Purpose::Open),
+                expected,
                 expect,
             });
         }
     }
-    tests
+}
+
+/// The cases of a route's folder.
+fn case_folder(
+    cx: &mut Context<'_>,
+    at: &str,
+    file: &RouteFile,
+    route: Option<&RouteName>,
+    most: u64,
+    out: &mut Routes,
+) {
+    let (Some(written), Some(route)) = (&file.cases, route) else {
+        return;
+    };
+    if file.template.is_none() {
+        let message = "cases are tried on a template, and this route has none";
+        cx.report.error(at, message);
+        return;
+    }
+    let (cases, found) = cases::read(cx, at, written, route, most);
+    out.tests.extend(found.tests);
+    out.samples.extend(found.samples);
+    out.cases.insert(route.clone(), cases);
 }
 
 /// The headers of a test; what is wrong with them is reported.

@@ -5,6 +5,11 @@ use super::error::known;
 use super::yaml::member;
 use crate::signature::{Scheme, SchemeRecord};
 
+/// What a scheme is called: its preset, changed or not, or `custom`.
+pub(super) fn name(preset: Option<&str>) -> String {
+    preset.unwrap_or("custom").to_owned()
+}
+
 /// Compiles what stands under `preset` and `scheme` at a path.
 pub(super) fn compile(
     cx: &mut Context<'_>,

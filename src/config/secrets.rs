@@ -4,6 +4,7 @@ use super::context::Context;
 use super::file::SecretFile;
 use super::yaml::{item, member};
 use super::{Env, EnvSecret, Files, Purpose};
+use crate::plan::SecretName;
 use crate::secret::Secret;
 use crate::signature::{Key, Scheme, SecretError};
 
@@ -96,6 +97,18 @@ fn from_credential(files: &dyn Files, env: &dyn Env, name: &str) -> Result<Secre
         return Err(format!("{name:?} is not the name of a credential"));
     }
     from_file(files, &std::path::Path::new(&folder).join(name))
+}
+
+/// Where secrets come from, in their order; nothing of what they are.
+pub(super) fn names(written: Option<&[SecretFile]>) -> Vec<SecretName> {
+    let name = |secret: &SecretFile| match (&secret.env, &secret.file, &secret.credential) {
+        (Some(name), ..) => SecretName::Env(name.clone()),
+        (_, Some(name), _) => SecretName::File(name.clone()),
+        (.., Some(name)) => SecretName::Credential(name.clone()),
+        // Whatever stands there is the secret.
+        (None, None, None) => SecretName::Value,
+    };
+    written.unwrap_or_default().iter().map(name).collect()
 }
 
 /// Fetches and decodes the secrets of a scheme, newest first.

@@ -251,7 +251,9 @@ fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<
     );
     let signer = Signer {
         scheme: scheme?,
+        scheme_name: scheme::name(file.preset.as_deref()),
         keys: keys?,
+        secrets: secrets::names(file.secrets.as_deref()),
     };
     // Whether a scheme can sign at all is best known by trying it.
     let trial = Outbound {

@@ -14,10 +14,10 @@ use crate::id::RouteName;
 use crate::template::{PartialText, Partials, Proof, Template, TemplateError, Verdict};
 
 /// Most bytes of a template file; the longest in use have some tens of KiB.
-const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
+pub(super) const MAX_TEMPLATE_BYTES: u64 = 1 << 20;
 
 /// What may be left out at the end of a template's name.
-const EXTENSION: &str = ".liquid";
+pub(super) const EXTENSION: &str = ".liquid";
 
 /// Most files of the folder that are listed as known, and how deep they may lie.
 const MAX_LISTED: usize = 1000;
@@ -42,8 +42,14 @@ impl TemplateFolder {
         Self { root, files }
     }
 
-    pub(super) fn root(&self) -> &Path {
+    /// The folder.
+    #[must_use]
+    pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    pub(super) fn files(&self) -> &dyn Files {
+        &*self.files
     }
 
     /// The file of this name, exact or without `.liquid`; `None` if there is none in the folder.
@@ -66,6 +72,14 @@ impl TemplateFolder {
                         .real(path)
                         .is_some_and(|real| real.starts_with(&root))
             })
+    }
+}
+
+impl TemplateFolder {
+    /// The name of a file in the folder.
+    fn name_of(&self, path: &Path) -> String {
+        let name = path.strip_prefix(&self.root).unwrap_or(path);
+        name.display().to_string()
     }
 }
 
@@ -152,6 +166,7 @@ impl Templates {
                 let index = self.compile(cx, at, &path).map(|(template, proof)| {
                     self.used.push(TemplateFile {
                         name: name.to_owned(),
+                        file: self.folder.name_of(&path),
                         path: path.clone(),
                         routes: Vec::new(),
                         template,

@@ -19,9 +19,10 @@ use super::payload::{self, Payload, Unsendable};
 use super::span::Traced;
 use super::{Phase, Shared};
 use crate::clock;
-use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome};
+use crate::delivery::{Attempt, BodyFrom, DeadReason, Failure, Next, Outcome, ReplayMark, Sent};
 use crate::event::HOPS_HEADER;
-use crate::id::{RouteName, TargetName};
+use crate::id::{Digest, RouteName, TargetName};
+use crate::live::{AttemptNews, News};
 use crate::plan::{Plan, Route, Target};
 use crate::signature::{self, Outbound};
 use crate::store::{Claimed, Lease, Settled, Settlement, StoreError};
@@ -29,6 +30,12 @@ use crate::trace::{self, TraceId};
 
 /// The header that carries the delivery's id; the same on every attempt.
 const ID_HEADER: HeaderName = HeaderName::from_static("webhook-id");
+
+/// The header that carries the id of the replay that has taken a delivery up again.
+const REPLAY_HEADER: HeaderName = HeaderName::from_static("ingate-replay");
+
+/// The header that carries the id of the delivery in whose place a new one was made.
+const REPLAY_OF_HEADER: HeaderName = HeaderName::from_static("ingate-replay-of");
 
 /// How we name ourselves to targets.
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("ingate/", env!("CARGO_PKG_VERSION")));
@@ -55,8 +62,10 @@ pub(super) struct Attempter {
 struct Ready {
     headers: HeaderMap,
     body: Bytes,
-    /// Whether the body is to be kept for later attempts.
-    freeze: bool,
+    /// Where the body comes from.
+    from: BodyFrom,
+    /// Its hash.
+    hash: Option<Digest>,
 }
 
 impl Attempter {
@@ -83,12 +92,19 @@ impl Attempter {
                 return Verdict::Unknown;
             }
         };
+        let mut sent = Sent {
+            generation: plan.number(),
+            template: payload::template(route, &claimed).and_then(|it| it.hash().parse().ok()),
+            ..Sent::default()
+        };
         let (outcome, cut, frozen) = match prepared {
             Err(Unsendable { reason, detail }) => {
                 (Outcome::Unsendable { reason, detail }, false, None)
             }
             Ok(ready) => {
-                let frozen = ready.freeze.then(|| ready.body.clone());
+                (sent.body_from, sent.body) = (Some(ready.from), ready.hash);
+                // What was rendered now is kept for later attempts.
+                let frozen = (ready.from == BodyFrom::Rendered).then(|| ready.body.clone());
                 let post = self
                     .client
                     .post(&self.target, ready.headers, ready.body, &**clock);
@@ -112,18 +128,25 @@ impl Attempter {
             started_at,
             took: started.elapsed(),
             outcome,
+            sent: Some(sent),
         };
         self.report(&claimed, &attempt, next, trace.context.trace());
         if plan.telemetry.is_some() && trace.context.is_sampled() {
             let span = trace.span(&self.target, &claimed, &attempt, next);
             self.shared.spans.tell(span);
         }
+        let news = AttemptNews::of(&claimed.event, &claimed.delivery, &attempt, next);
+        let (succeeded, took) = (news.result.is_success(), news.took);
+        let live = &self.shared.live;
+        live.tallies.attempt(&self.target.name, succeeded, took);
         let settlement = Settlement {
             attempt,
             next,
             frozen: frozen.filter(|_| next != Next::Done),
         };
-        self.settle(claimed.lease, settlement, phase).await;
+        if self.settle(claimed.lease, settlement, phase).await {
+            live.feed.tell(News::Attempt(news));
+        }
         verdict
     }
 
@@ -169,16 +192,20 @@ impl Attempter {
         claimed: &Claimed,
         trace: &Traced,
     ) -> Result<Ready, Unsendable> {
+        let payload =
+            payload::payload(&self.shared, plan, route, &self.target.name, claimed).await?;
+        let hash = payload::hash(&payload, &claimed.event).await;
         let Payload {
             body,
             content_type,
-            freeze,
-        } = payload::payload(&self.shared, plan, route, &self.target.name, claimed).await?;
+            from,
+        } = payload;
         let headers = self.headers(claimed, trace, content_type, &body)?;
         Ok(Ready {
             headers,
             body,
-            freeze,
+            from,
+            hash,
         })
     }
 
@@ -210,6 +237,9 @@ impl Attempter {
             headers.insert(ID_HEADER, value);
         }
         insert_trace(&mut headers, trace);
+        if let Some(mark) = &claimed.delivery.mark {
+            insert_replay(&mut headers, mark);
+        }
         if let Some(signer) = &target.sign {
             let outbound = Outbound {
                 id: &id,
@@ -282,22 +312,22 @@ impl Attempter {
         }
     }
 
-    /// Records the outcome; does not give up while the store may still take it.
+    /// Records the outcome, and says whether it is recorded; does not give up while the store may still take it.
     async fn settle(
         &self,
         lease: Lease,
         settlement: Settlement,
         mut phase: watch::Receiver<Phase>,
-    ) {
+    ) -> bool {
         let (delivery, target) = (lease.delivery, &self.target.name);
         let mut pause = FIRST_PAUSE;
         loop {
             let last = *phase.borrow_and_update() == Phase::Cut;
             let error = match self.shared.store.settle(lease, settlement.clone()).await {
-                Ok(Settled::Recorded) => return,
+                Ok(Settled::Recorded) => return true,
                 Ok(Settled::Fenced) => {
                     tracing::warn!(%delivery, target_name = %target, "an attempt came too late to count");
-                    return;
+                    return false;
                 }
                 Err(error) => error,
             };
@@ -307,7 +337,7 @@ impl Attempter {
                     %delivery, target_name = %target, %error, result = settlement.attempt.outcome.label(),
                     "the outcome of an attempt cannot be recorded"
                 );
-                return;
+                return false;
             }
             tracing::warn!(
                 %delivery, target_name = %target, %error, ?pause,
@@ -374,6 +404,19 @@ fn cut_off() -> Outcome {
     Outcome::Failed {
         failure: Failure::Closed,
         detail: "cut off because the daemon stopped".to_owned(),
+    }
+}
+
+/// Says by which replay a request is made, and in the place of which delivery.
+fn insert_replay(headers: &mut HeaderMap, mark: &ReplayMark) {
+    let values = [
+        (REPLAY_HEADER, mark.job.map(|id| id.to_string())),
+        (REPLAY_OF_HEADER, mark.of.map(|id| id.to_string())),
+    ];
+    for (name, value) in values {
+        if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+            headers.insert(name, value);
+        }
     }
 }
 

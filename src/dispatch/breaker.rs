@@ -199,6 +199,13 @@ impl Breaker {
         }
     }
 
+    /// The next probe may begin now, if one is waited for.
+    pub(super) fn hurry(&mut self, now: Instant) {
+        if let State::Open { next, .. } = &mut self.state {
+            *next = (*next).min(now);
+        }
+    }
+
     /// An attempt begins, as [`Breaker::permit`] allowed.
     pub(super) fn begin(&mut self, now: Instant) -> Ticket {
         if let State::Open { failed, .. } = self.state {
@@ -314,6 +321,21 @@ mod tests {
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn a_probe_can_be_hurried() {
+        let start = Instant::now();
+        let mut breaker = opened(start);
+        assert!(matches!(breaker.permit(start), Permit::NotBefore(_)));
+        breaker.hurry(start);
+        assert_eq!(breaker.permit(start), Permit::Probe);
+        let ticket = breaker.begin(start);
+        breaker.hurry(start);
+        assert_eq!(breaker.permit(start), Permit::AfterProbe);
+        breaker.end(ticket, Verdict::Up, start);
+        breaker.hurry(start);
+        assert_eq!(breaker.permit(start), Permit::Free);
     }
 
     #[test]

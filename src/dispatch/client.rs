@@ -158,6 +158,16 @@ impl Client {
     }
 }
 
+/// What makes connections to a target, as its attempts have them.
+pub(super) fn connector(
+    target: &Target,
+    egress: &Arc<EgressPlan>,
+) -> HttpsConnector<Metering<Connector>> {
+    let made_for = MadeFor::of(target, egress);
+    let connector = Connector::new(Some(Arc::clone(egress)));
+    streams(&made_for.tls(), connector, ANSWER_BYTES)
+}
+
 /// What makes connections, plain or with TLS as the URL says, that give `answer_bytes` for each request.
 fn streams(tls: &ClientConfig, connector: Connector, answer_bytes: usize) -> Streams {
     HttpsConnectorBuilder::new()

@@ -29,6 +29,25 @@ pub(super) fn classify(error: &legacy::Error) -> (Failure, String) {
     }
 }
 
+/// The same of an error of what makes connections, by itself.
+pub(super) fn classify_connect(error: &(dyn Error + 'static)) -> (Failure, String) {
+    if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<EgressError>()) {
+        return (Failure::Egress, bounded(refused.to_string()));
+    }
+    let any = |test: fn(&(dyn Error + 'static)) -> bool| causes(error).any(test);
+    let step = if any(|cause| cause.is::<rustls::Error>()) {
+        Failure::Tls
+    } else if any(|cause| cause.is::<DnsError>()) {
+        Failure::Dns
+    } else if error.is::<io::Error>() {
+        // As in `step`: a bare one is the handshake's.
+        Failure::Tls
+    } else {
+        Failure::Connect
+    };
+    (step, joined(causes(error)))
+}
+
 fn step(error: &legacy::Error) -> Failure {
     let any = |test: fn(&(dyn Error + 'static)) -> bool| causes(error).any(test);
     if any(|cause| cause.is::<rustls::Error>()) {
@@ -80,9 +99,17 @@ fn causes<'a>(
 
 /// What each cause says, from the outermost on, without repetitions.
 fn words(error: &legacy::Error) -> String {
-    let mut words = String::new();
     // The outermost says only that a client failed.
-    for cause in causes(error).skip(1) {
+    let words = joined(causes(error).skip(1));
+    if words.is_empty() {
+        return bounded(error.to_string());
+    }
+    words
+}
+
+fn joined<'a>(causes: impl Iterator<Item = &'a (dyn Error + 'static)>) -> String {
+    let mut words = String::new();
+    for cause in causes {
         let text = cause.to_string();
         if words.ends_with(&text) {
             continue;
@@ -91,9 +118,6 @@ fn words(error: &legacy::Error) -> String {
             words.push_str(": ");
         }
         words.push_str(&text);
-    }
-    if words.is_empty() {
-        words = error.to_string();
     }
     bounded(words)
 }

@@ -1,24 +1,37 @@
-//! What the lanes of all targets are at, for the operator: attempts under way, breakers. In memory and in metrics.
+//! What the lanes of all targets are at, for the operator: attempts under way, breakers. In memory and in metrics. And
+//! what the operator has them do: wait, and look again at once.
 //!
-//! A lane tells when something has changed; who reads gets a copy. A target that leaves the plan leaves this, too.
+//! A lane tells when something has changed; who reads gets a copy. A target that leaves the plan leaves this, too; but for
+//! its pause, which is held by name, as the store holds it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
 
 use super::breaker::{Breaker, Fault};
 use crate::clock::{self, Clock};
 use crate::id::TargetName;
 use crate::metrics::Metrics;
+use crate::store::Pause;
 
 /// What rounds a time up when it is cut to whole milliseconds, as all times that are shown are.
 const ALMOST_ONE: Duration = Duration::from_nanos(999_999);
 
 /// What the lanes of all targets are at.
 #[derive(Debug, Default)]
-pub struct Lanes(Mutex<BTreeMap<TargetName, LaneView>>);
+pub struct Lanes {
+    views: Mutex<BTreeMap<TargetName, LaneView>>,
+    /// A mirror of what the store has, so that lanes need not ask it each time.
+    paused: watch::Sender<Pauses>,
+    /// What wakes a lane whose breaker is to be hurried.
+    hurry: Mutex<BTreeMap<TargetName, Arc<Notify>>>,
+}
+
+/// The targets whose deliveries wait until they are resumed.
+pub(super) type Pauses = BTreeMap<TargetName, Pause>;
 
 /// What the lane of a target is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,8 +87,50 @@ impl Lanes {
         self.lock().get(target).copied()
     }
 
+    /// Since when and by whom a target is paused.
+    #[must_use]
+    pub fn paused(&self, target: &TargetName) -> Option<Pause> {
+        self.paused.borrow().get(target).cloned()
+    }
+
+    /// Has the deliveries of a target wait, or go on, from now on. The store must have heard of it before.
+    pub fn set_pause(&self, target: &TargetName, pause: Option<Pause>) {
+        self.paused.send_modify(|paused| {
+            match pause {
+                Some(pause) => paused.insert(target.clone(), pause),
+                None => paused.remove(target),
+            };
+        });
+    }
+
+    /// What the store has of pauses is this.
+    pub(super) fn set_pauses(&self, all: Pauses) {
+        self.paused.send_replace(all);
+    }
+
+    /// Tells of every change of pauses.
+    pub(super) fn watch_pauses(&self) -> watch::Receiver<Pauses> {
+        self.paused.subscribe()
+    }
+
+    /// Lets the next delivery of a target that is due be tried at once, if its breaker is open; says whether it is.
+    pub fn hurry(&self, target: &TargetName) -> bool {
+        let breaker = self.get(target).and_then(|view| view.breaker);
+        let open = breaker.is_some_and(|breaker| breaker.state == BreakerState::Open);
+        if open {
+            self.hurrying(target).notify_one();
+        }
+        open
+    }
+
+    /// What tells the lane of a target to hurry.
+    pub(super) fn hurrying(&self, target: &TargetName) -> Arc<Notify> {
+        let mut all = self.hurry.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(all.entry(target.clone()).or_default())
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TargetName, LaneView>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.views.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
@@ -91,6 +146,8 @@ pub(super) struct Board {
     clock: Arc<dyn Clock>,
     target: TargetName,
     shown: Option<LaneView>,
+    /// Whether it was told that the target is paused.
+    paused: Option<bool>,
     /// The next probe by both clocks, so that it is told as the same time while it is the same.
     next_probe: Option<(Instant, Timestamp)>,
 }
@@ -108,12 +165,17 @@ impl Board {
             clock,
             target,
             shown: None,
+            paused: None,
             next_probe: None,
         }
     }
 
     /// Tells how it stands now, if that has changed.
-    pub(super) fn show(&mut self, running: usize, breaker: &Breaker) {
+    pub(super) fn show(&mut self, running: usize, breaker: &Breaker, paused: bool) {
+        if self.paused != Some(paused) {
+            self.metrics.set_target_paused(self.target.as_str(), paused);
+            self.paused = Some(paused);
+        }
         let breaker = breaker.is_on().then(|| self.breaker(breaker));
         let view = LaneView { running, breaker };
         if self.shown == Some(view) {
@@ -168,6 +230,7 @@ impl Board {
 
     /// Withdraws what it told.
     pub(super) fn clear(&mut self) {
+        self.paused = None;
         if self.shown.take().is_some() {
             self.lanes.lock().remove(&self.target);
             self.metrics.forget_target(self.target.as_str());

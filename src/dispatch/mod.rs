@@ -15,6 +15,7 @@ mod lanes;
 mod meter;
 mod pace;
 mod payload;
+mod probe;
 mod run;
 mod span;
 #[cfg(test)]
@@ -36,11 +37,13 @@ use tokio::task::{Id, JoinSet};
 
 pub use self::breaker::Fault;
 pub use self::lanes::{BreakerState, BreakerView, LaneView, Lanes};
+pub use self::probe::probe;
 
 use self::payload::Mended;
 use self::run::Lane;
 use crate::clock::Clock;
 use crate::id::TargetName;
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::store::{Depth, Store};
@@ -62,6 +65,9 @@ pub async fn request(
 /// How long a lane may take, after its attempts were cut off, to record that and to release the rest.
 const WIND_UP: Duration = Duration::from_secs(5);
 
+/// When a store is asked again for the pauses that it could not tell: while it is rebuilt, nothing can be sent anyway.
+const PAUSES_AGAIN: Duration = Duration::from_millis(200);
+
 /// What all lanes share.
 struct Shared {
     plan: Current,
@@ -69,6 +75,7 @@ struct Shared {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     spans: Spans,
+    live: Arc<Live>,
     lanes: Arc<Lanes>,
     mended: Mended,
     /// Permits for renders that take long: as many run at a time as there are processors.
@@ -105,8 +112,9 @@ impl Dispatcher {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        live: Arc<Live>,
     ) -> Self {
-        Self::start_traced(plan, store, clock, metrics, Spans::nowhere())
+        Self::start_traced(plan, store, clock, metrics, live, Spans::nowhere())
     }
 
     /// The same, with the span of each attempt told.
@@ -116,6 +124,7 @@ impl Dispatcher {
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
+        live: Arc<Live>,
         spans: Spans,
     ) -> Self {
         let (phase, watcher) = watch::channel(Phase::Running);
@@ -127,6 +136,7 @@ impl Dispatcher {
             clock,
             metrics,
             spans,
+            live,
             lanes: Arc::clone(&lanes),
             mended: Mended::default(),
             renders: Arc::new(Semaphore::new(processors)),
@@ -174,6 +184,9 @@ impl Dispatcher {
 /// Sees to it that each target of the plan in force has a lane. A lane whose target is gone ends by itself, once
 /// its attempts have.
 async fn supervise(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
+    if !learn_pauses(&shared, &mut phase).await {
+        return;
+    }
     let mut plans = shared.plan.watch();
     let mut lanes = JoinSet::new();
     let mut running: HashMap<Id, TargetName> = HashMap::new();
@@ -199,6 +212,26 @@ async fn supervise(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
         }
     }
     all_ended(&mut lanes).await;
+}
+
+/// Learns which targets are paused, before anything is sent to any. Says no if the end comes first.
+async fn learn_pauses(shared: &Shared, phase: &mut watch::Receiver<Phase>) -> bool {
+    loop {
+        match shared.store.pauses().await {
+            Ok(pauses) => {
+                for (target, pause) in &pauses {
+                    tracing::info!(target_name = %target, since = %pause.since, by = pause.by, "a target is paused");
+                }
+                shared.lanes.set_pauses(pauses);
+                return true;
+            }
+            Err(error) => tracing::debug!(%error, "which targets are paused is not known yet"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(PAUSES_AGAIN) => {}
+            () = attempt::reached(phase, Phase::Stopping) => return false,
+        }
+    }
 }
 
 /// Does something else first.

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::Shared;
-use crate::delivery::DeadReason;
+use crate::delivery::{BodyFrom, DeadReason};
 use crate::event::Event;
-use crate::id::{RouteName, TargetName};
+use crate::id::{Digest, RouteName, TargetName};
 use crate::plan::{Plan, Route};
 use crate::schema::Schema;
 use crate::store::Claimed;
@@ -33,8 +33,8 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 pub(super) struct Payload {
     pub(super) body: Bytes,
     pub(super) content_type: HeaderValue,
-    /// Whether it was rendered now, so that later attempts must send the same.
-    pub(super) freeze: bool,
+    /// Where it comes from. What was rendered now is to be kept, since later attempts must send the same.
+    pub(super) from: BodyFrom,
 }
 
 /// Why nothing can be sent.
@@ -55,14 +55,11 @@ pub(super) async fn payload(
         return Ok(Payload {
             body: frozen.clone(),
             content_type: JSON,
-            freeze: false,
+            from: BodyFrom::Frozen,
         });
     }
-    // Without a kept body, earlier attempts can only have sent the event's own bytes; so does this one,
-    // even if the route has a template by now.
-    let template = match &route.template {
-        Some(template) if claimed.delivery.attempts == 0 => template,
-        _ => return Ok(unchanged(&claimed.event).await),
+    let Some(template) = template(route, claimed) else {
+        return Ok(unchanged(&claimed.event).await);
     };
     let rendered = rendered(shared, plan, route, template, target, &claimed.event).await;
     let rendered = rendered.inspect_err(|failed| {
@@ -76,8 +73,26 @@ pub(super) async fn payload(
     Ok(Payload {
         body: Bytes::from(rendered.body),
         content_type: JSON,
-        freeze: true,
+        from: BodyFrom::Rendered,
     })
+}
+
+/// The template that makes the body of this attempt, if one does. Without a kept body, earlier attempts can only have
+/// sent the event's own bytes; so does this one, even if the route has a template by now.
+pub(super) fn template<'a>(route: &'a Route, claimed: &Claimed) -> Option<&'a Arc<Template>> {
+    let renders = claimed.frozen.is_none() && claimed.delivery.attempts == 0;
+    route.template.as_ref().filter(|_| renders)
+}
+
+/// The hash of what is sent; that of an event's own body is worked out once for all its deliveries.
+pub(super) async fn hash(payload: &Payload, event: &Arc<Event>) -> Option<Digest> {
+    let len = payload.body.len();
+    if payload.from == BodyFrom::Unchanged {
+        let event = Arc::clone(event);
+        return off_loop(len, move || event.body_hash()).await;
+    }
+    let body = payload.body.clone();
+    off_loop(len, move || Digest::of(&body)).await
 }
 
 /// The event's own bytes, named as JSON only if they are.
@@ -99,7 +114,7 @@ async fn unchanged(event: &Arc<Event>) -> Payload {
         } else {
             own_type().unwrap_or(BYTES)
         },
-        freeze: false,
+        from: BodyFrom::Unchanged,
     }
 }
 
@@ -251,6 +266,7 @@ impl Mended {
                     path,
                     line,
                     column,
+                    ..
                 } = repair;
                 tracing::warn!(%route, file = path, line, column, what, "the output of a template had to be mended");
             }
@@ -280,6 +296,7 @@ mod tests {
             path: "a.liquid".to_owned(),
             line,
             column: 1,
+            length: 1,
         };
         mended.report(&route, &[repair(1), repair(1)]);
         mended.report(&route, &[repair(1), repair(2)]);

@@ -19,7 +19,13 @@ fn start(store: &Arc<MemoryStore>, plan: Plan) -> (Dispatcher, Current) {
     let current = Current::new(Arc::new(plan));
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     let metrics = Arc::new(Metrics::new());
-    let dispatcher = Dispatcher::start(current.clone(), store, Arc::new(SystemClock), metrics);
+    let dispatcher = Dispatcher::start(
+        current.clone(),
+        store,
+        Arc::new(SystemClock),
+        metrics,
+        Arc::default(),
+    );
     (dispatcher, current)
 }
 

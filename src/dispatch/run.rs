@@ -1,7 +1,7 @@
 //! The lane of one target: claims what is due as far as attempts may begin, and waits for the right things.
 //!
 //! Promise: never more than the target's `concurrency` at a time, nor more than its `rate` allows, nor more than one probe
-//! while its breaker is open; what may not begin stays in the store untouched. What was begun and counted outlives a reload.
+//! while its breaker is open, nor any while it is paused; what may not begin stays in the store untouched. What was begun and counted outlives a reload.
 //! No wake-up is lost, because the notification is asked for before the store is. Not here: what an attempt
 //! does (see `attempt`), when one may begin (see `breaker`, `pace`).
 
@@ -54,6 +54,8 @@ pub(super) struct Lane {
     breaker: Breaker,
     pacer: Pacer,
     board: Board,
+    /// Whether the operator has its deliveries wait.
+    paused: bool,
     /// The pause after the next failed claim.
     pause: Duration,
 }
@@ -109,6 +111,7 @@ impl Lane {
             breaker: Breaker::default(),
             pacer: Pacer::default(),
             board,
+            paused: false,
             pause: FIRST_PAUSE,
         }
     }
@@ -118,6 +121,8 @@ impl Lane {
         let arrivals = self.shared.store.arrivals(&self.name);
         let mut plans = self.shared.plan.watch();
         plans.mark_changed();
+        let mut pauses = self.shared.lanes.watch_pauses();
+        let hurry = self.shared.lanes.hurrying(&self.name);
         while *self.phase.borrow_and_update() == Phase::Running {
             if plans.has_changed().unwrap_or(false) {
                 let plan = Arc::clone(&plans.borrow_and_update());
@@ -126,6 +131,7 @@ impl Lane {
             if self.attempter.is_none() && self.running.is_empty() {
                 return;
             }
+            self.paused = pauses.borrow_and_update().contains_key(&self.name);
             let mut arrived = pin!(arrivals.notified());
             arrived.as_mut().enable();
             let wake = self.fill().await;
@@ -138,6 +144,9 @@ impl Lane {
                     Ok(()) => plans.mark_changed(),
                     Err(_) => break,
                 },
+                // The sender is ours, so it does not go.
+                _ = pauses.changed() => {}
+                () = hurry.notified() => self.breaker.hurry(Instant::now()),
                 changed = self.phase.changed() => if changed.is_err() { break },
             }
             while let Some(ended) = self.running.try_join_next_with_id() {
@@ -150,7 +159,9 @@ impl Lane {
     /// Tells the operator what it is at.
     fn show(&mut self) {
         match self.attempter {
-            Some(_) => self.board.show(self.running.len(), &self.breaker),
+            Some(_) => self
+                .board
+                .show(self.running.len(), &self.breaker, self.paused),
             None => self.board.clear(),
         }
     }
@@ -212,6 +223,13 @@ impl Lane {
             }
         };
         self.pause = FIRST_PAUSE;
+        // It may have been paused meanwhile, and whoever did that has heard that nothing begins any more.
+        if shared.lanes.paused(&self.name).is_some() {
+            for claimed in taken {
+                attempt::release(shared, claimed.lease).await;
+            }
+            return Wake::NEVER;
+        }
         let full = taken.len() >= most;
         for claimed in taken {
             self.start(&attempter, claimed);
@@ -233,6 +251,9 @@ impl Lane {
 
     /// How many attempts may begin now, which is at least one; else what to wait for.
     fn room(&self, target: &Target) -> Result<usize, Wake> {
+        if self.paused {
+            return Err(Wake::NEVER);
+        }
         let now = Instant::now();
         let free = target.concurrency.max(1).saturating_sub(self.running.len());
         let free = match self.breaker.permit(now) {

@@ -19,6 +19,8 @@ use crate::plan::Target;
 
 mod egress;
 mod limits;
+mod pauses;
+mod sent;
 
 const BODY: &[u8] = br#"{"a":1}"#;
 
@@ -34,7 +36,7 @@ fn start_with(
     let metrics = Arc::new(Metrics::new());
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     let plan = Current::new(Arc::new(plan(targets)));
-    let dispatcher = Dispatcher::start(plan, store, clock, Arc::clone(&metrics));
+    let dispatcher = Dispatcher::start(plan, store, clock, Arc::clone(&metrics), Arc::default());
     (dispatcher, metrics)
 }
 

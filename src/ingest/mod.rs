@@ -26,8 +26,9 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use self::answer::{Denial, answer};
 use self::slow::Slow;
 use self::span::Begun;
-use crate::intake::{Accepted, Budget, Coding, Held, Intake, Request, Spent};
-use crate::listener::{self, Bounds, Call};
+use crate::intake::{Accepted, Budget, Coding, Fate, Held, Intake, Request, Spent};
+use crate::listener::{self, Answer, Bounds, Call};
+use crate::live::{Inbound, Live};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Limits, Plan, Source};
 use crate::telemetry::Spans;
@@ -52,6 +53,7 @@ pub struct Ingest {
     intake: Intake,
     metrics: Arc<Metrics>,
     spans: Spans,
+    live: Arc<Live>,
     slow: Slow,
     budget: Budget,
 }
@@ -59,12 +61,13 @@ pub struct Ingest {
 impl Ingest {
     /// A door for the sources of the plan in force that passes requests on to `intake`.
     #[must_use]
-    pub fn new(plan: Current, intake: Intake, metrics: Arc<Metrics>) -> Self {
+    pub fn new(plan: Current, intake: Intake, metrics: Arc<Metrics>, live: Arc<Live>) -> Self {
         Self {
             plan,
             intake,
             metrics,
             spans: Spans::nowhere(),
+            live,
             slow: Slow::new(),
             budget: Budget::default(),
         }
@@ -115,6 +118,10 @@ impl Ingest {
             let told = begun.span(otlp, source, &outcome, status, took);
             told.into_iter().for_each(|span| self.spans.tell(span));
         }
+        if let Some(inbound) = inbound(&outcome) {
+            let source = source.map(|source| &source.name);
+            self.live.tallies.inbound(source, inbound);
+        }
         if let Err(denial) = &outcome {
             tracing::debug!(source = name, reason = denial.label(), "request refused");
             if denial.is_failed_verification() {
@@ -161,6 +168,20 @@ impl Ingest {
     }
 }
 
+/// What a request counts as for operators; a handshake counts nowhere.
+fn inbound(outcome: &Result<Accepted, Denial>) -> Option<Inbound> {
+    Some(match outcome {
+        Ok(Accepted::Event { fate, .. }) => match fate {
+            Fate::Routed => Inbound::Routed,
+            Fate::Unmatched | Fate::Dropped => Inbound::Unmatched,
+            Fate::Duplicate | Fate::Conflicting => Inbound::Duplicate,
+        },
+        Ok(Accepted::Reply(_)) => return None,
+        Err(denial) if denial.is_failed_verification() => Inbound::Unverified,
+        Err(_) => Inbound::Refused,
+    })
+}
+
 impl listener::Door for Ingest {
     fn name(&self) -> &'static str {
         "public"
@@ -186,8 +207,8 @@ impl listener::Door for Ingest {
         self: Arc<Self>,
         request: http::Request<Incoming>,
         call: Call,
-    ) -> http::Response<Full<Bytes>> {
-        self.receive(request, call).await
+    ) -> http::Response<Answer> {
+        self.receive(request, call).await.map(Answer::Whole)
     }
 
     /// Counts what hyper has refused by itself; everything else is a connection that went away.

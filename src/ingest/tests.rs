@@ -1,7 +1,7 @@
 //! Over real sockets, against a door without sources: what is refused before a source is looked at. The
 //! rest of the table of answers is in `tests/it/answers.rs`.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,11 +18,16 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::delivery::{Attempt, Delivery};
 use crate::event::Event;
-use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
+use crate::id::{AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, TargetName};
+use crate::plan::Generation;
 use crate::store::{
-    Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
-    Health, Lease, Purged, Settled, Settlement, Store, StoreError,
+    Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth,
+    EventFilter, EventRow, Found, Health, Lease, ListedDelivery, Pause, Purged, Receipt,
+    ReplayState, Revival, Settled, Settlement, Store, StoreError, Window,
 };
+
+type Events = Result<Found<EventRow, EventId>, StoreError>;
+type Deliveries = Result<Found<ListedDelivery, DeliveryId>, StoreError>;
 
 /// A store that takes nothing.
 struct Closed;
@@ -54,7 +59,10 @@ impl Store for Closed {
     async fn resume(&self, _: &TargetName, _: &BTreeSet<RouteName>) -> Result<u64, StoreError> {
         closed()
     }
-    async fn revive(&self, _: DeliveryId) -> Result<Delivery, StoreError> {
+    async fn revive_as(&self, _: DeliveryId, _: Revival) -> Result<Delivery, StoreError> {
+        closed()
+    }
+    async fn add_deliveries(&self, _: EventId, _: Vec<Delivery>) -> Result<(), StoreError> {
         closed()
     }
     async fn discard(&self, _: DeliveryId) -> Result<Delivery, StoreError> {
@@ -69,18 +77,28 @@ impl Store for Closed {
     async fn event_row(&self, _: EventId) -> Result<EventRow, StoreError> {
         closed()
     }
-    async fn events(&self, _: Option<EventId>, _: usize) -> Result<Vec<EventRow>, StoreError> {
+    async fn receipt(&self, _: EventId) -> Result<Option<Receipt>, StoreError> {
+        closed()
+    }
+    async fn find_events(&self, _: &EventFilter, _: Window<EventId>) -> Events {
+        closed()
+    }
+    async fn events_from(&self, _: &EventFilter, _: Window<EventId>) -> Events {
         closed()
     }
     async fn delivery(&self, _: DeliveryId) -> Result<Delivery, StoreError> {
         closed()
     }
-    async fn deliveries(
-        &self,
-        _: &DeliveryFilter,
-        _: Option<DeliveryId>,
-        _: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    async fn listed(&self, _: DeliveryId) -> Result<ListedDelivery, StoreError> {
+        closed()
+    }
+    async fn frozen(&self, _: DeliveryId) -> Result<Option<Bytes>, StoreError> {
+        closed()
+    }
+    async fn find_deliveries(&self, _: &DeliveryFilter, _: Window<DeliveryId>) -> Deliveries {
+        closed()
+    }
+    async fn deliveries_from(&self, _: &DeliveryFilter, _: Window<DeliveryId>) -> Deliveries {
         closed()
     }
     async fn attempts(&self, _: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
@@ -96,6 +114,28 @@ impl Store for Closed {
         closed()
     }
     async fn audits(&self, _: Option<AuditId>, _: usize) -> Result<Vec<AuditEntry>, StoreError> {
+        closed()
+    }
+    async fn generation(&self, _: Digest) -> Result<Generation, StoreError> {
+        closed()
+    }
+    async fn set_pause(
+        &self,
+        _: &TargetName,
+        _: Option<String>,
+    ) -> Result<Option<Pause>, StoreError> {
+        closed()
+    }
+    async fn pauses(&self) -> Result<BTreeMap<TargetName, Pause>, StoreError> {
+        closed()
+    }
+    async fn put_replay(&self, _: &ReplayState, _: bool) -> Result<(), StoreError> {
+        closed()
+    }
+    async fn replay(&self, _: ReplayId) -> Result<ReplayState, StoreError> {
+        closed()
+    }
+    async fn replays(&self, _: Option<ReplayId>, _: usize) -> Result<Vec<ReplayState>, StoreError> {
         closed()
     }
     fn health(&self) -> Health {
@@ -137,8 +177,10 @@ async fn door(limits: Limits) -> Door {
         Arc::new(Closed),
         Arc::new(SystemClock),
         Arc::clone(&metrics),
+        Arc::default(),
     );
-    let ingest = Arc::new(Ingest::new(plan, intake, Arc::clone(&metrics)));
+    let ingest = Ingest::new(plan, intake, Arc::clone(&metrics), Arc::default());
+    let ingest = Arc::new(ingest);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     let (stop, stopped) = watch::channel(false);

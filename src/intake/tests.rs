@@ -7,8 +7,6 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::*;
-use crate::event::EventParts;
-use crate::pattern::Pattern;
 
 fn gzip(plain: &[u8]) -> Vec<u8> {
     let mut to = GzEncoder::new(Vec::new(), Compression::best());
@@ -174,46 +172,4 @@ fn a_key_tells_source_kind_and_content_apart() {
     }
     let by_body = key_over(rule, &a, None, b"{}");
     assert_ne!(by_body.key, key_over(rule, &a, None, b"[]").key);
-}
-
-#[test]
-fn every_target_of_a_route_gets_a_delivery() {
-    let now = Timestamp::UNIX_EPOCH;
-    let route = Route {
-        name: "r".parse().unwrap(),
-        from: vec!["s".parse().unwrap()],
-        pattern: Pattern::default(),
-        template: None,
-        schema: None,
-        to: vec!["one".parse().unwrap(), "two".parse().unwrap()],
-    };
-    let pending = State::Pending { due: now };
-    let dead = State::Dead {
-        at: now,
-        reason: DeadReason::Loop,
-    };
-    let plan = Plan {
-        max_hops: 3,
-        ..Plan::bare()
-    };
-    for (hops, state) in [(0, &pending), (3, &pending), (4, &dead), (u32::MAX, &dead)] {
-        let event = Event::from_stored(EventParts {
-            id: EventId::generate(),
-            source: "s".parse().unwrap(),
-            message_id: None,
-            event_type: "t".to_owned(),
-            headers: Vec::new(),
-            body: Bytes::from_static(b"not json"),
-            received_at: now,
-            hops,
-        });
-        let made = deliveries(&plan, &route, &event, now);
-        let targets: Vec<_> = made.iter().map(|d| d.target.as_str()).collect();
-        assert_eq!(targets, ["one", "two"]);
-        for delivery in made {
-            assert_eq!(delivery.state, *state, "{hops} hops");
-            assert_eq!(delivery.event, event.id());
-            assert_eq!((delivery.attempts, delivery.started_at), (0, now));
-        }
-    }
 }

@@ -72,7 +72,7 @@ impl Activity {
     }
 }
 
-/// A request that is not answered yet; dropped before, it was given up.
+/// A request that is open; dropped before it is answered, it was given up.
 #[derive(Debug)]
 pub(super) struct OpenRequest {
     activity: Activity,
@@ -81,7 +81,7 @@ pub(super) struct OpenRequest {
 
 impl OpenRequest {
     /// The answer is there.
-    pub(super) fn answered(mut self) {
+    pub(super) fn answered(&mut self) {
         self.answered = true;
     }
 }
@@ -125,10 +125,13 @@ mod tests {
         let activity = Activity::default();
         let short = Duration::from_millis(20);
         assert_eq!(activity.ending(short).await, Ending::Idle);
-        let open = activity.begin();
+        let mut open = activity.begin();
         let early = tokio::time::timeout(short * 3, activity.ending(short)).await;
         assert!(early.is_err());
         open.answered();
+        let early = tokio::time::timeout(short * 3, activity.ending(short)).await;
+        assert!(early.is_err(), "its answer may still come");
+        drop(open);
         assert_eq!(activity.ending(short).await, Ending::Idle);
     }
 

@@ -11,10 +11,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -29,7 +27,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::{Activity, Ending, Requests};
 use super::wire::{Framing, Heads, Wire};
-use super::{Bounds, Call, Door, closing, shape};
+use super::{Answer, Bounds, Call, Door, closing, shape};
 use crate::tls::{HTTP_2, certificate};
 
 /// How long a connection that is to be closed is still read from, so that a sender that is still writing
@@ -214,12 +212,13 @@ where
         let requests = activity.clone();
         let shared = Arc::clone(&link);
         let service = service_fn(move |request| {
-            let open = requests.begin();
+            let mut open = requests.begin();
             let link = Arc::clone(&shared);
             async move {
                 let answer = link.answer_http2(request).await;
                 open.answered();
-                Ok::<_, Infallible>(answer)
+                // A connection on which an answer still comes is not idle.
+                Ok::<_, Infallible>(answer.map(|body| body.holding(open)))
             }
         });
         let head_bytes = u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX);
@@ -354,7 +353,7 @@ impl<D: Door> Link<D> {
         &self,
         request: Request<Incoming>,
         framing: Option<Framing>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<Answer> {
         let (head, body) = request.into_parts();
         let sound = shape::http1(&head, framing);
         // The watcher of heads follows no further than to the first chunked request.
@@ -364,7 +363,7 @@ impl<D: Door> Link<D> {
         door.answer(request, self.call(sound, last)).await
     }
 
-    async fn answer_http2(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer_http2(&self, request: Request<Incoming>) -> Response<Answer> {
         let (mut head, body) = request.into_parts();
         let sound = shape::http2(&mut head);
         let request = Request::from_parts(head, body);

@@ -7,6 +7,7 @@
 //! Not here: what is answered (see `ingest` and `admin`).
 
 mod activity;
+mod body;
 mod connection;
 mod shape;
 mod wire;
@@ -16,14 +17,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+
+pub use self::body::Answer;
 
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
@@ -47,7 +48,7 @@ pub trait Door: Send + Sync + 'static {
         self: Arc<Self>,
         request: Request<Incoming>,
         call: Call,
-    ) -> impl Future<Output = Response<Full<Bytes>>> + Send;
+    ) -> impl Future<Output = Response<Answer>> + Send;
 
     /// Hears why a connection broke; that may be a head that the HTTP library has refused by itself.
     fn broken(&self, error: &hyper::Error);

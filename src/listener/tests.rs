@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use rcgen::{CertificateParams, DnType, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -43,9 +44,9 @@ impl Door for Echo {
         }
     }
 
-    async fn answer(self: Arc<Self>, _: Request<Incoming>, call: Call) -> Response<Full<Bytes>> {
+    async fn answer(self: Arc<Self>, _: Request<Incoming>, call: Call) -> Response<Answer> {
         self.calls.lock().unwrap().push(call);
-        Response::new(Full::from("echo"))
+        Response::new("echo".into())
     }
 
     fn broken(&self, _: &hyper::Error) {}

@@ -38,6 +38,11 @@ impl Metrics {
             self.target_running.clone(),
         );
         registry.register(
+            "target_paused",
+            "Whether the deliveries of a target wait until it is resumed (1) or not (0)",
+            self.target_paused.clone(),
+        );
+        registry.register(
             "breaker_state",
             "The state of a target's breaker: 1 for the one that it is in, 0 for the others",
             self.breaker_state.clone(),

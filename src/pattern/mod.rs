@@ -20,6 +20,9 @@ mod record;
 mod rule;
 
 use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::json::Ref;
 
@@ -89,6 +92,58 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// A glob over types, as `match: {type: ..}` of a route has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeGlob {
+    glob: Glob,
+    written: String,
+}
+
+impl TypeGlob {
+    /// As it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.written
+    }
+
+    /// Whether it matches a type.
+    #[must_use]
+    pub fn matches(&self, event_type: &str) -> bool {
+        self.glob.matches(event_type)
+    }
+}
+
+impl FromStr for TypeGlob {
+    type Err = String;
+
+    /// The error says what is wrong with it.
+    fn from_str(text: &str) -> Result<Self, String> {
+        Ok(Self {
+            glob: Glob::parse(text)?,
+            written: text.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for TypeGlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+impl Serialize for TypeGlob {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.written)
+    }
+}
+
+impl<'de> Deserialize<'de> for TypeGlob {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// Why a record is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -147,6 +202,20 @@ impl Pattern {
         } else {
             Err(errors)
         }
+    }
+
+    /// Its rules: which field, and what must stand there, as they are written.
+    pub fn written(&self) -> impl Iterator<Item = (&str, &str)> {
+        let types = (!self.types.is_empty()).then_some(("type", self.types_written.as_str()));
+        let headers = self
+            .headers
+            .iter()
+            .map(|field| (field.name.as_str(), field.written.as_str()));
+        let body = self
+            .body
+            .iter()
+            .map(|field| (field.name.as_str(), field.written.as_str()));
+        types.into_iter().chain(headers).chain(body)
     }
 
     /// Whether it matches; if not, the first field that failed.

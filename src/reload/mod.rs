@@ -5,11 +5,14 @@
 //! queue, what was seen, and connections to targets stay. Each plan that came into force is kept for the next start.
 //! Not here: who asks (signals: `cli::run`; the operator: `admin`), what the parts do with a new plan.
 
+mod number;
+mod save;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde::Serialize;
 use tokio::sync::{Mutex, watch as channel};
@@ -23,6 +26,9 @@ use crate::plan::{Current, Plan};
 use crate::service;
 use crate::store::{AuditNote, Store};
 use crate::trial::{self, TestOutcome};
+
+pub use number::{fingerprint, keep_trying as number};
+pub use save::{Expected, NewSample, SaveError, Saved};
 
 /// Who asked for a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +92,16 @@ pub struct Loaded {
 #[must_use]
 pub fn load(config: &Path, skip_tests: bool) -> Loaded {
     let (compiled, inputs) = config::load_noted(config, &ProcessEnv);
+    tried(compiled, inputs, skip_tests)
+}
+
+/// The same of the configuration as it would be if these files held these bytes.
+fn load_changed(config: &Path, changes: BTreeMap<PathBuf, Vec<u8>>, skip_tests: bool) -> Loaded {
+    let (compiled, inputs) = config::load_changed(config, &ProcessEnv, changes);
+    tried(compiled, inputs, skip_tests)
+}
+
+fn tried(compiled: Result<Compiled, ConfigErrors>, inputs: Inputs, skip_tests: bool) -> Loaded {
     let outcome = compiled.map_err(Refused::Config).and_then(|compiled| {
         let mut failed = match skip_tests {
             true => Vec::new(),
@@ -137,6 +153,21 @@ pub struct Reloader {
     one: Mutex<()>,
     /// What the last load read.
     inputs: channel::Sender<Arc<Inputs>>,
+    /// What came of the last reload.
+    last: std::sync::Mutex<Option<Last>>,
+}
+
+/// What came of a reload, in short.
+#[derive(Debug, Clone, Serialize)]
+pub struct Last {
+    /// When.
+    pub at: String,
+    /// Who asked.
+    pub trigger: String,
+    /// Whether it came into force.
+    pub applied: bool,
+    /// What came of it, in words.
+    pub text: String,
 }
 
 /// What a reloader works on.
@@ -171,7 +202,17 @@ impl Reloader {
             metrics,
             one: Mutex::default(),
             inputs: channel::Sender::new(Arc::new(inputs)),
+            last: std::sync::Mutex::default(),
         }
+    }
+
+    /// What came of the last reload; `None` if there was none since the start.
+    #[must_use]
+    pub fn last(&self) -> Option<Last> {
+        self.last
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Reloads, and says what became of it.
@@ -191,11 +232,37 @@ impl Reloader {
 
     async fn reload_alone(&self, trigger: &Trigger, skip_tests: bool) -> Report {
         service::reloading();
-        let now = self.clock.now();
         let config = self.config.clone();
         let loaded = tokio::task::spawn_blocking(move || load(&config, skip_tests)).await;
-        let mut report = Report {
-            at: now.to_string(),
+        let report = match loaded {
+            Ok(loaded) => self.take(trigger, skip_tests, loaded).await,
+            Err(error) => {
+                let mut report = self.empty_report(trigger, skip_tests);
+                report.text = format!("loading the configuration broke down: {error}");
+                self.finish(trigger, &report).await;
+                report
+            }
+        };
+        service::ready();
+        report
+    }
+
+    /// Puts what was loaded in force, or says why not.
+    async fn take(&self, trigger: &Trigger, skip_tests: bool, loaded: Loaded) -> Report {
+        let mut report = self.empty_report(trigger, skip_tests);
+        let Loaded { outcome, inputs } = loaded;
+        self.inputs.send_replace(Arc::new(inputs));
+        match outcome {
+            Ok(compiled) => self.apply(compiled, &mut report).await,
+            Err(refused) => refuse(&refused, &mut report),
+        }
+        self.finish(trigger, &report).await;
+        report
+    }
+
+    fn empty_report(&self, trigger: &Trigger, skip_tests: bool) -> Report {
+        Report {
+            at: self.clock.now().to_string(),
             trigger: trigger.to_string(),
             applied: false,
             tests_skipped: skip_tests,
@@ -205,27 +272,24 @@ impl Reloader {
             needs_restart: Vec::new(),
             env_secrets: Vec::new(),
             text: String::new(),
-        };
-        match loaded {
-            Ok(Loaded { outcome, inputs }) => {
-                self.inputs.send_replace(Arc::new(inputs));
-                match outcome {
-                    Ok(compiled) => self.apply(compiled, &mut report),
-                    Err(refused) => refuse(&refused, &mut report),
-                }
-            }
-            Err(error) => {
-                report.text = format!("loading the configuration broke down: {error}");
-            }
         }
-        self.metrics.config_loaded(report.applied, now);
-        self.tell(&report);
+    }
+
+    /// Tells what became of a reload, and keeps a good one.
+    async fn finish(&self, trigger: &Trigger, report: &Report) {
+        self.metrics.config_loaded(report.applied, self.clock.now());
+        let last = Last {
+            at: report.at.clone(),
+            trigger: report.trigger.clone(),
+            applied: report.applied,
+            text: report.text.clone(),
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(last);
+        self.tell(report);
         if report.applied {
             self.keep().await;
         }
-        self.note(trigger, &report).await;
-        service::ready();
-        report
+        self.note(trigger, report).await;
     }
 
     /// Keeps what is in force for a start with broken files.
@@ -248,30 +312,22 @@ impl Reloader {
         watch::run(self, shutdown).await;
     }
 
-    fn apply(&self, compiled: Compiled, report: &mut Report) {
+    async fn apply(&self, compiled: Compiled, report: &mut Report) {
         let Compiled {
             mut plan,
             warnings,
             env_secrets,
             ..
         } = compiled;
-        let needs_restart = keep_fixed(&self.plan.get(), &mut plan);
-        let listen = plan.admin.listen;
-        if !plan.admin.may_listen_on(listen) {
-            // With the new address, which only a restart takes, it would be right.
-            report.text = format!(
-                "the operator's door listens on {listen} until a restart, where it needs `admin.token` or `admin.tls.client_ca`"
-            );
+        let old = self.plan.get();
+        if let Some(why) = inadmissible(&old, &plan) {
+            report.text = why;
             return;
         }
-        if let Some(gone) = vanished(&self.plan.get(), &plan) {
-            report.text = format!(
-                "the new configuration has no {gone}, and the one in force has: it is taken for a file that was cut short (a restart takes it)"
-            );
-            return;
-        }
+        let needs_restart = keep_fixed(&old, &mut plan);
         report.needs_restart = needs_restart;
-        self.plan.replace(Arc::new(plan));
+        let fingerprint = number::fingerprint(&self.inputs.borrow(), true);
+        number::put_in_force(&self.plan, Arc::new(plan), &self.store, fingerprint).await;
         report.applied = true;
         report.warnings = warnings;
         report.env_secrets = env_secrets;
@@ -331,6 +387,21 @@ fn refuse(refused: &Refused, report: &mut Report) {
         }
     }
     report.text = refused.to_string();
+}
+
+/// Why a plan cannot come in the place of another while the daemon runs, though a start would take it.
+fn inadmissible(old: &Plan, new: &Plan) -> Option<String> {
+    // The address is one of those that only a restart changes.
+    let listen = old.admin.listen;
+    if !new.admin.may_listen_on(listen) {
+        return Some(format!(
+            "the operator's door listens on {listen} until a restart, where it needs `admin.token` or `admin.tls.client_ca`"
+        ));
+    }
+    let gone = vanished(old, new)?;
+    Some(format!(
+        "the new configuration has no {gone}, and the one in force has: it is taken for a file that was cut short (a restart takes it)"
+    ))
 }
 
 /// What a whole configuration does not lose at once, but a file that is being written does.

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::Reloader;
-use crate::config::Inputs;
+use crate::config::{Input, Inputs};
 
 /// How long it must be quiet before a change is looked at: files are often written in several steps.
 const QUIET: Duration = Duration::from_millis(250);
@@ -94,9 +94,18 @@ async fn settle(hints: &mut mpsc::Receiver<()>) {
 }
 
 fn watcher(ways: Ways, hints: mpsc::Sender<()>) -> Result<RecommendedWatcher, notify::Error> {
-    let Ways { folders, paths } = ways;
+    let Ways {
+        folders,
+        paths,
+        listed,
+    } = ways;
     // Whatever else lies in the folders, a log that is being written for one, is of no account.
-    let is_ours = move |changed: &PathBuf| paths.iter().any(|path| path.starts_with(changed));
+    let is_ours = move |changed: &PathBuf| {
+        let in_listed = changed
+            .parent()
+            .is_some_and(|folder| listed.contains(folder));
+        in_listed || paths.iter().any(|path| path.starts_with(changed))
+    };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         let tells = event.is_ok_and(|event| {
             // Reading is told as well, and looking for changes is reading.
@@ -124,13 +133,20 @@ struct Ways {
     folders: BTreeSet<PathBuf>,
     /// What a change must be about: the paths, and all links on the way.
     paths: BTreeSet<PathBuf>,
+    /// Folders of which it counts what is in them.
+    listed: BTreeSet<PathBuf>,
 }
 
 impl Ways {
     fn of(inputs: &Inputs) -> Self {
         let mut ways = Self::default();
-        for path in inputs.keys() {
-            ways.add(&std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+        for (path, input) in inputs {
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+            ways.add(&path);
+            if let (Input::Listing { .. }, Ok(folder)) = (input, path.canonicalize()) {
+                ways.folders.insert(folder.clone());
+                ways.listed.insert(folder);
+            }
         }
         ways
     }

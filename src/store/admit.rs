@@ -133,12 +133,13 @@ impl Inner {
                 body: dedupe.body,
                 expires: at.saturating_add(record::span(dedupe.window)),
             }),
+            receipt: admission.receipt.as_ref().map(Into::into),
         };
         let nowhere = Place {
             segment: 0,
             offset: 0,
         };
-        let deliveries = accepted.deliveries.iter().map(|one| (one, false, false));
+        let deliveries = accepted.deliveries.iter().map(|one| (one, false, &[][..]));
         let pending = Pending {
             placed: Placed::new(&accepted.event, deliveries, accepted.key, nowhere),
             event: admission.event,

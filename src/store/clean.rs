@@ -3,7 +3,8 @@
 //! Promise: at no moment would a rebuild of the index give other answers. An event past retention with all its deliveries
 //! done is let go; of any other, what remains is carried (see `record::Carried`), and that is synced and folded before
 //! the old file goes. Dead letters end only by `dead_retention`, as if an operator had discarded them.
-//! Entries of the audit log are let go past retention and written anew before. While a segment is cleaned, what is done in it stays done.
+//! Entries of the audit log and replays that are over are let go past retention and written anew before; pauses and
+//! replays that go on are always written anew. While a segment is cleaned, what is done in it stays done.
 //!
 //! A segment is cleaned when all its events are past retention and at most half of the deliveries in such segments are
 //! open, so that writing anew gains at least as much as it costs; or, when the journal takes most
@@ -186,7 +187,7 @@ fn is_worth(
     let gate = inner.gate();
     let index = gate.index()?;
     let row = index.segment(oldest)?;
-    if row.events == 0 && row.audit_bytes <= bytes / 2 {
+    if row.events == 0 && row.operator_bytes <= bytes / 2 {
         return Ok(true);
     }
     if row.newest <= past_before {
@@ -221,7 +222,7 @@ fn is_mostly_done(row: &SegmentRow) -> bool {
 
 /// Bytes that carrying the segment would write, roughly.
 fn carried_bytes(inner: &Inner, segment: u64, past_before: i64) -> Result<u64, StoreError> {
-    let mut bytes = inner.gate().index()?.segment(segment)?.audit_bytes;
+    let mut bytes = inner.gate().index()?.segment(segment)?.operator_bytes;
     let mut after = None;
     loop {
         let gate = inner.gate();
@@ -253,6 +254,10 @@ fn empty(inner: &Arc<Inner>, segment: u64) -> Result<bool, StoreError> {
     for _ in 0..ROUNDS {
         let mut busy = false;
         let mut carried = carry_audits(inner, segment)?;
+        let kept_from = inner
+            .now()
+            .saturating_sub(record::span(inner.options.retention));
+        carried |= inner.carry_operators(segment, kept_from)?;
         let mut after = None;
         loop {
             let events = inner.gate().index()?.placed(segment, after, CHUNK)?;
@@ -334,6 +339,9 @@ fn carry(
     // from here to the append no other record of these deliveries gets into the journal
     let _order = inner.order();
     let (event, key, rows) = {
+        if inner.state().is_changing(id) {
+            return Ok(Carry::Busy);
+        }
         let gate = inner.gate();
         let index = gate.index()?;
         let Some(event) = index.event(id)? else {
@@ -408,15 +416,28 @@ fn remains(
             log,
         });
     }
-    let whole = inner.read_event(event.at)?;
+    let event_row = event;
+    let (event, receipt) = match inner.read_content(event.at)? {
+        Content::Accepted(it) => (it.event, it.receipt),
+        Content::Carried(it) | Content::Purged(Purged { remains: it, .. }) => {
+            (it.event, it.receipt)
+        }
+        _ => return Err(StoreError::Damaged("no event where one was".to_owned())),
+    };
     Ok(Carried {
-        event: whole.parts().into(),
+        event,
         deliveries,
         key,
+        receipt,
+        added: event_row.added,
     })
 }
 
-fn append(inner: &Arc<Inner>, content: Content, ended: &mpsc::Sender<Result<(), JournalError>>) {
+pub(super) fn append(
+    inner: &Arc<Inner>,
+    content: Content,
+    ended: &mpsc::Sender<Result<(), JournalError>>,
+) {
     let nowhere = Place {
         segment: 0,
         offset: 0,
@@ -470,11 +491,15 @@ fn remove(inner: &Inner, segment: u64) -> Result<(), StoreError> {
 pub(super) fn purge_some(index: &Index, segment: u64) -> Result<bool, IndexError> {
     let events = index.placed(segment, None, CHUNK)?;
     let audits = index.audited(segment, None, CHUNK)?;
-    if events.is_empty() && audits.is_empty() {
+    let replays = index.replayed(segment)?;
+    if events.is_empty() && audits.is_empty() && replays.is_empty() {
         index.write(|stage| stage.remove_segment(segment))?;
         return Ok(false);
     }
     index.write(|stage| {
+        for row in &replays {
+            stage.remove_replay(row.replay.id())?;
+        }
         for row in &audits {
             stage.remove_audit(row.audit.id())?;
         }

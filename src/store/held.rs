@@ -8,10 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::index::change::Step;
 use super::local::Inner;
 use super::moves::{Wanted, current};
 use super::reads::blocking;
-use super::record::{self, Content, Moved, StoredState};
+use super::record::{self, Content, Moved, Revived, StoredState};
 use super::{Lease, Settled, StoreError};
 use crate::id::{DeliveryId, RouteName, TargetName};
 
@@ -47,7 +48,12 @@ impl Inner {
 
     /// Writes that a delivery is held; `writing` counts the record already.
     pub(super) fn append_held(self: &Arc<Self>, moved: Moved) {
-        self.append_move(Content::Revived(moved.clone()), moved, false, false);
+        let content = Content::Revived(Revived {
+            moved: moved.clone(),
+            mark: None,
+            anew: false,
+        });
+        self.append_move(content, Step::plain(moved));
     }
 
     pub(super) async fn resume(

@@ -5,7 +5,7 @@
 //!                                                            fold thread: queue -> index (one batch a time)
 //! ```
 //!
-//! Locks, always taken in this order: `order` (held from a decision about a known delivery to its append, so
+//! Locks, always taken in this order: `cleaning` (one cleaning or purge at a time), `operating` (see `operators`), `order` (held from a decision about a known delivery to its append, so
 //! that the journal has them in that order), `gate` (readers of the index hold it while they compare with the
 //! overlay; the fold takes it to let folded entries go), `state`. None is held over an await, and `append` is
 //! never called with `state` held, since the journal may refuse through `done` at once.
@@ -13,7 +13,7 @@
 //! Single look-ups in the index are plain calls: they are served from sled's cache or one read of some KB.
 //! Whatever reads the journal or walks the index runs on tokio's blocking threads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{
@@ -24,9 +24,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{Notify, watch};
 
+use super::find::Way;
 use super::index::{Index, IndexError};
 use super::journal::disk::{Disk, RealDisk};
 use super::journal::{Journal, JournalError, Options as JournalOptions, REOPEN_EVERY};
@@ -36,15 +38,16 @@ use super::record;
 use super::space::Space;
 use super::timeline::Timeline;
 use super::{
-    Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth, EventRow,
-    Health, Lease, Purged, Settled, Settlement, Store, StoreError, clean, fold,
+    Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth,
+    EventFilter, EventRow, Found, Health, Lease, ListedDelivery, Pause, Purged, Receipt,
+    ReplayState, Revival, Settled, Settlement, Store, StoreError, Window, clean, fold,
 };
 use crate::clock::Clock;
 use crate::delivery::{Attempt, Delivery, HELD, State};
 use crate::event::Event;
-use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
+use crate::id::{AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, TargetName};
 use crate::metrics::{Metrics, StoreGauges};
-use crate::plan::StorePlan;
+use crate::plan::{Generation, StorePlan};
 
 /// How a local store behaves.
 #[derive(Debug, Clone)]
@@ -186,6 +189,8 @@ pub(super) struct Inner {
     pub(super) stopping: AtomicBool,
     /// One cleaning at a time.
     pub(super) cleaning: Mutex<()>,
+    /// Held by whoever writes what operators want kept; see `operators`.
+    pub(super) operating: Mutex<()>,
     order: Mutex<()>,
     gate: RwLock<Option<Index>>,
     state: Mutex<Overlay>,
@@ -259,6 +264,7 @@ impl LocalStore {
             paused: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             cleaning: Mutex::new(()),
+            operating: Mutex::new(()),
             order: Mutex::new(()),
             gate: RwLock::new(None),
             state: Mutex::new(Overlay::new(Bounds {
@@ -524,8 +530,16 @@ impl Store for LocalStore {
         self.inner.resume(target, routes).await
     }
 
-    async fn revive(&self, delivery: DeliveryId) -> Result<Delivery, StoreError> {
-        self.inner.revive(delivery).await
+    async fn revive_as(&self, delivery: DeliveryId, how: Revival) -> Result<Delivery, StoreError> {
+        self.inner.revive_as(delivery, how).await
+    }
+
+    async fn add_deliveries(
+        &self,
+        event: EventId,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
+        self.inner.add_deliveries(event, deliveries).await
     }
 
     async fn discard(&self, delivery: DeliveryId) -> Result<Delivery, StoreError> {
@@ -544,12 +558,28 @@ impl Store for LocalStore {
         self.inner.event_row(id).await
     }
 
-    async fn events(
+    async fn receipt(&self, id: EventId) -> Result<Option<Receipt>, StoreError> {
+        self.inner.receipt(id).await
+    }
+
+    async fn find_events(
         &self,
-        before: Option<EventId>,
-        limit: usize,
-    ) -> Result<Vec<EventRow>, StoreError> {
-        self.inner.events(before, limit).await
+        filter: &EventFilter,
+        window: Window<EventId>,
+    ) -> Result<Found<EventRow, EventId>, StoreError> {
+        self.inner
+            .find_events(filter.clone(), window, Way::Down)
+            .await
+    }
+
+    async fn events_from(
+        &self,
+        filter: &EventFilter,
+        window: Window<EventId>,
+    ) -> Result<Found<EventRow, EventId>, StoreError> {
+        self.inner
+            .find_events(filter.clone(), window, Way::Up)
+            .await
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
@@ -557,13 +587,32 @@ impl Store for LocalStore {
         Ok(self.inner.dated(delivery))
     }
 
-    async fn deliveries(
+    async fn listed(&self, id: DeliveryId) -> Result<ListedDelivery, StoreError> {
+        self.inner.listed(id).await
+    }
+
+    async fn frozen(&self, id: DeliveryId) -> Result<Option<Bytes>, StoreError> {
+        self.inner.frozen(id).await
+    }
+
+    async fn find_deliveries(
         &self,
         filter: &DeliveryFilter,
-        before: Option<DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        self.inner.deliveries(filter.clone(), before, limit).await
+        window: Window<DeliveryId>,
+    ) -> Result<Found<ListedDelivery, DeliveryId>, StoreError> {
+        self.inner
+            .find_deliveries(filter.clone(), window, Way::Down)
+            .await
+    }
+
+    async fn deliveries_from(
+        &self,
+        filter: &DeliveryFilter,
+        window: Window<DeliveryId>,
+    ) -> Result<Found<ListedDelivery, DeliveryId>, StoreError> {
+        self.inner
+            .find_deliveries(filter.clone(), window, Way::Up)
+            .await
     }
 
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
@@ -575,7 +624,7 @@ impl Store for LocalStore {
     }
 
     async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
-        self.inner.dead_groups()
+        self.inner.dead_groups().await
     }
 
     async fn audit(&self, note: AuditNote) -> Result<AuditEntry, StoreError> {
@@ -588,6 +637,38 @@ impl Store for LocalStore {
         limit: usize,
     ) -> Result<Vec<AuditEntry>, StoreError> {
         self.inner.audits(before, limit).await
+    }
+
+    async fn generation(&self, fingerprint: Digest) -> Result<Generation, StoreError> {
+        self.inner.generation(fingerprint).await
+    }
+
+    async fn set_pause(
+        &self,
+        target: &TargetName,
+        by: Option<String>,
+    ) -> Result<Option<Pause>, StoreError> {
+        self.inner.set_pause(target, by).await
+    }
+
+    async fn pauses(&self) -> Result<BTreeMap<TargetName, Pause>, StoreError> {
+        self.inner.pauses()
+    }
+
+    async fn put_replay(&self, replay: &ReplayState, durable: bool) -> Result<(), StoreError> {
+        self.inner.put_replay(replay, durable).await
+    }
+
+    async fn replay(&self, id: ReplayId) -> Result<ReplayState, StoreError> {
+        self.inner.replay(id)
+    }
+
+    async fn replays(
+        &self,
+        before: Option<ReplayId>,
+        limit: usize,
+    ) -> Result<Vec<ReplayState>, StoreError> {
+        self.inner.replays(before, limit).await
     }
 
     fn health(&self) -> Health {

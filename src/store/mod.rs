@@ -4,6 +4,7 @@
 //! unmatched; what is claimed is given out once at a time. The store's clock rules. The trait
 //! promises nothing that only one process can keep.
 
+mod add;
 mod admit;
 mod audit;
 pub mod care;
@@ -11,6 +12,8 @@ mod claims;
 mod clean;
 #[cfg(test)]
 mod contract;
+mod filter;
+mod find;
 mod fold;
 mod held;
 mod index;
@@ -19,20 +22,26 @@ mod line;
 pub mod local;
 pub mod lock;
 mod moves;
+mod operators;
 mod overlay;
 mod position;
 mod purge;
 mod reads;
 pub mod record;
+mod replay;
 mod space;
 mod start;
 #[cfg(test)]
 mod tests;
 mod timeline;
 
+pub use filter::{DeliveryFilter, EventFilter, Found, ListedDelivery, Window};
 pub use local::{LocalStore, OpenError, StoreOptions};
+pub use replay::{
+    Cursor, MAX_FILTER_BYTES, Pause, ReplayFilter, ReplayPhase, ReplayState, Revival, RevivedBody,
+};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,10 +50,13 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use crate::delivery::{Attempt, Delivery, Next, StateKind};
+use crate::delivery::{Attempt, Delivery, Next};
 use crate::event::Event;
-use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::id::{
+    AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, SourceName, TargetName,
+};
 use crate::metrics::StoreGauges;
+use crate::plan::Generation;
 
 /// An event with its deliveries, to be stored in one step.
 #[derive(Debug, Clone)]
@@ -55,6 +67,23 @@ pub struct Admission {
     pub deliveries: Vec<Delivery>,
     /// What makes a later request the same event; `None` where the source has dedupe off.
     pub dedupe: Option<DedupeKey>,
+    /// How it was verified and routed; `None` if that is not told.
+    pub receipt: Option<Receipt>,
+}
+
+/// How an event was verified and routed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The scheme: the preset, or `custom`; at most 64 bytes are kept.
+    pub scheme: String,
+    /// Which of the source's secrets has matched; 0 was the newest then.
+    pub secret: u16,
+    /// By how many seconds the sender's timestamp was ahead of our clock; `None` where the scheme has none.
+    pub skew_seconds: Option<i64>,
+    /// Whether the signature covers the message id.
+    pub message_id_covered: bool,
+    /// The number of the configuration by which it was routed; `None` if that was not known yet.
+    pub generation: Option<u64>,
 }
 
 /// What makes a later request the same event.
@@ -185,17 +214,6 @@ pub struct EventRow {
     pub purged_at: Option<Timestamp>,
 }
 
-/// Which deliveries a listing shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct DeliveryFilter {
-    /// Only of this state.
-    pub state: Option<StateKind>,
-    /// Only to this target.
-    pub target: Option<TargetName>,
-    /// Only by this route.
-    pub route: Option<RouteName>,
-}
-
 /// How many deliveries of a target stand in a state, and how old the oldest is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Depth {
@@ -218,6 +236,10 @@ pub struct DeadGroup {
     pub reason: crate::delivery::DeadReason,
     /// How many.
     pub count: u64,
+    /// The oldest of them.
+    pub oldest: DeliveryId,
+    /// The newest of them.
+    pub newest: DeliveryId,
 }
 
 /// What a purge did.
@@ -301,10 +323,28 @@ pub trait Store: Send + Sync + 'static {
         routes: &BTreeSet<RouteName>,
     ) -> Result<u64, StoreError>;
 
-    /// Makes a dead, delivered or discarded delivery pending again, due now, with a fresh retry budget,
-    /// same id and same frozen body; a pending one (a held one, too) becomes due now. On disk when it returns.
-    /// The frozen body of a delivered one may be gone; it is rendered anew then.
-    async fn revive(&self, delivery: DeliveryId) -> Result<Delivery, StoreError>;
+    /// Makes a dead, delivered or discarded delivery pending again, due now, with a fresh retry budget and
+    /// the same id; a pending one (a held one, too) becomes due now. On disk when it returns.
+    ///
+    /// With [`RevivedBody::Keep`] the frozen body stays, as far as there is one (that of a delivered one may be gone; it
+    /// is rendered anew then), and a pending one keeps its attempts. With [`RevivedBody::Anew`] the frozen body counts no
+    /// more and the attempts begin anew, whatever state it is in; one that its target has answered 2xx before is
+    /// [`StoreError::WrongState`], since other bytes need another id there (see [`Self::add_deliveries`]).
+    async fn revive_as(&self, delivery: DeliveryId, how: Revival) -> Result<Delivery, StoreError>;
+
+    /// [`Self::revive_as`] by itself, with the same body.
+    async fn revive(&self, delivery: DeliveryId) -> Result<Delivery, StoreError> {
+        self.revive_as(delivery, Revival::PLAIN).await
+    }
+
+    /// Adds new deliveries to a stored event, pending or dead, as at its admission. Those in a line stand at its end. On
+    /// disk when it returns. [`StoreError::NotFound`] if there is no such event, [`StoreError::Purged`] if its
+    /// data is gone, `Unavailable` while it is being cleaned or purged: ask again.
+    async fn add_deliveries(
+        &self,
+        event: EventId,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), StoreError>;
 
     /// Lets a pending or dead delivery go. On disk when it returns.
     async fn discard(&self, delivery: DeliveryId) -> Result<Delivery, StoreError>;
@@ -322,15 +362,60 @@ pub trait Store: Send + Sync + 'static {
     /// One event as listings show it.
     async fn event_row(&self, id: EventId) -> Result<EventRow, StoreError>;
 
+    /// How an event was verified and routed; `None` of one that an older version has stored.
+    async fn receipt(&self, id: EventId) -> Result<Option<Receipt>, StoreError>;
+
+    /// Events that pass the filter, newest first.
+    async fn find_events(
+        &self,
+        filter: &EventFilter,
+        window: Window<EventId>,
+    ) -> Result<Found<EventRow, EventId>, StoreError>;
+
+    /// Events that pass the filter, oldest first.
+    async fn events_from(
+        &self,
+        filter: &EventFilter,
+        window: Window<EventId>,
+    ) -> Result<Found<EventRow, EventId>, StoreError>;
+
     /// Events, newest first, older than `before`, at most `limit`.
     async fn events(
         &self,
         before: Option<EventId>,
         limit: usize,
-    ) -> Result<Vec<EventRow>, StoreError>;
+    ) -> Result<Vec<EventRow>, StoreError> {
+        let window = Window {
+            past: before,
+            ..Window::first(limit)
+        };
+        let found = self.find_events(&EventFilter::default(), window).await?;
+        Ok(found.rows)
+    }
 
     /// One delivery.
     async fn delivery(&self, id: DeliveryId) -> Result<Delivery, StoreError>;
+
+    /// One delivery as listings show it.
+    async fn listed(&self, id: DeliveryId) -> Result<ListedDelivery, StoreError>;
+
+    /// The frozen body of a delivery; `None` if none is kept: before the first failed attempt, since it was delivered,
+    /// or because its route has no template. [`StoreError::Purged`] if its event's data was purged.
+    async fn frozen(&self, id: DeliveryId) -> Result<Option<Bytes>, StoreError>;
+
+    /// Deliveries that pass the filter, newest first.
+    async fn find_deliveries(
+        &self,
+        filter: &DeliveryFilter,
+        window: Window<DeliveryId>,
+    ) -> Result<Found<ListedDelivery, DeliveryId>, StoreError>;
+
+    /// Deliveries that pass the filter, oldest first.
+    async fn deliveries_from(
+        &self,
+        filter: &DeliveryFilter,
+        window: Window<DeliveryId>,
+    ) -> Result<Found<ListedDelivery, DeliveryId>, StoreError>;
 
     /// Deliveries that pass the filter, newest first, older than `before`, at most `limit`.
     async fn deliveries(
@@ -338,7 +423,13 @@ pub trait Store: Send + Sync + 'static {
         filter: &DeliveryFilter,
         before: Option<DeliveryId>,
         limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError>;
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let window = Window {
+            past: before,
+            ..Window::first(limit)
+        };
+        Ok(self.find_deliveries(filter, window).await?.deliveries())
+    }
 
     /// The attempts of a delivery that are still kept, oldest first.
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError>;
@@ -358,6 +449,36 @@ pub trait Store: Send + Sync + 'static {
         before: Option<AuditId>,
         limit: usize,
     ) -> Result<Vec<AuditEntry>, StoreError>;
+
+    /// The number of the configuration with this fingerprint: that of the last one if it has the same, else the next. On
+    /// disk when it returns. Numbers count from 1 and outlast restarts.
+    async fn generation(&self, fingerprint: Digest) -> Result<Generation, StoreError>;
+
+    /// Notes that a target is paused, by whom, or with `None` that it is not. On disk when it returns; gives what holds
+    /// from then on. One that is paused already stays so, since when and by whom it was. Kept until it is
+    /// resumed, whether the target is in the configuration or not. The store gives out deliveries all the same.
+    async fn set_pause(
+        &self,
+        target: &TargetName,
+        by: Option<String>,
+    ) -> Result<Option<Pause>, StoreError>;
+
+    /// All targets that are paused.
+    async fn pauses(&self) -> Result<BTreeMap<TargetName, Pause>, StoreError>;
+
+    /// Keeps a replay as it stands; the last state counts. One caller at a time for each. On disk when it returns if it
+    /// is to be `durable`, else soon after. Kept while it is running, and then as long as events that are done.
+    async fn put_replay(&self, replay: &ReplayState, durable: bool) -> Result<(), StoreError>;
+
+    /// One replay.
+    async fn replay(&self, id: ReplayId) -> Result<ReplayState, StoreError>;
+
+    /// Replays, newest first, older than `before`, at most `limit`.
+    async fn replays(
+        &self,
+        before: Option<ReplayId>,
+        limit: usize,
+    ) -> Result<Vec<ReplayState>, StoreError>;
 
     /// Whether it takes events now.
     fn health(&self) -> Health;

@@ -11,14 +11,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use super::index::change::{Change, What};
-use super::index::rows::Place;
+use super::index::change::{Change, Step, What};
+use super::index::rows::{LastRow, Place};
 use super::journal::{Appended, Entry, JournalError};
 use super::local::Inner;
 use super::overlay::{Entry as Known, Phase};
-use super::record::{self, Attempted, Content, Moved, Raw, StoredState};
-use super::{Lease, Settled, Settlement, StoreError};
-use crate::delivery::{Delivery, Next, State};
+use super::record::{self, Attempted, Content, Moved, Raw, Revived, StoredState};
+use super::{Lease, Revival, RevivedBody, Settled, Settlement, StoreError};
+use crate::delivery::{Attempt, Delivery, Next, State};
 use crate::id::DeliveryId;
 
 /// How an operator's change ends.
@@ -27,7 +27,7 @@ type Changed = Result<Delivery, StoreError>;
 /// What an operator wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wanted {
-    Revive,
+    Revive(Revival),
     Discard,
     /// Only what is held.
     Resume,
@@ -71,14 +71,17 @@ impl Inner {
             }
             entry.lease = None;
             entry.writing = entry.writing.saturating_add(1);
+            let last = last_row(&settlement.attempt);
             entry.fresh.push((moved.revision, settlement.attempt));
             state.set_state(id, &moved);
-            let Some(entry) = state.entries.get(&id) else {
+            let Some(entry) = state.entries.get_mut(&id) else {
                 return Ok(Settled::Fenced);
             };
+            entry.row.attempted(last);
             let attempted = attempted(entry, moved);
             if matches!(next, StoredState::Pending(_)) {
-                state.notify(&entry.row.target);
+                let target = entry.row.target.clone();
+                state.notify(&target);
             }
             attempted
         };
@@ -89,45 +92,39 @@ impl Inner {
     }
 
     fn append_attempted(self: &Arc<Self>, attempted: Attempted) {
-        let moved = attempted.moved.clone();
-        let frozen = attempted.frozen.is_some();
-        self.append_move(Content::Attempted(attempted), moved, true, frozen);
+        let step = Step {
+            attempt: Some((&attempted.attempt).into()),
+            frozen: attempted.frozen.is_some(),
+            ..Step::plain(attempted.moved.clone())
+        };
+        self.append_move(Content::Attempted(attempted), step);
     }
 
-    /// Writes what a delivery became, with nobody waiting; `writing` counts the record already. `attempt` tells whether
-    /// an attempt has led to it, and `frozen` whether the record holds the frozen body.
-    pub(super) fn append_move(
-        self: &Arc<Self>,
-        content: Content,
-        moved: Moved,
-        attempt: bool,
-        frozen: bool,
-    ) {
+    /// Writes what a delivery became, with nobody waiting; `writing` counts the record already.
+    pub(super) fn append_move(self: &Arc<Self>, content: Content, step: Step) {
         let inner = Arc::clone(self);
         self.append(content, false, move |result| {
-            inner.move_ended(moved, attempt, frozen, result);
+            inner.move_ended(step, result);
         });
     }
 
-    fn move_ended(
-        &self,
-        moved: Moved,
-        attempt: bool,
-        frozen: bool,
-        result: Result<Appended, JournalError>,
-    ) {
-        let id = DeliveryId::from_bytes(moved.delivery);
+    fn move_ended(&self, step: Step, result: Result<Appended, JournalError>) {
+        let (id, revision) = (
+            DeliveryId::from_bytes(step.moved.delivery),
+            step.moved.revision,
+        );
+        let is_attempt = step.attempt.is_some();
         let mut state = self.state();
         let appended = match result {
             Ok(appended) => appended,
             Err(error) => {
-                let what = if attempt {
+                let what = if is_attempt {
                     "an outcome"
                 } else {
                     "that a delivery is held"
                 };
                 tracing::warn!(delivery = %id, %error, "{what} is not recorded yet");
-                state.refused.push((id, moved.revision));
+                state.refused.push((id, revision));
                 return;
             }
         };
@@ -136,18 +133,14 @@ impl Inner {
         if let Some(entry) = state.entries.get_mut(&id) {
             entry.writing = entry.writing.saturating_sub(1);
             entry.unfolded = entry.unfolded.saturating_add(1);
-            if attempt {
-                note_attempt(entry, moved.revision, frozen, at);
+            if is_attempt {
+                note_attempt(entry, revision, step.frozen, at);
             }
         }
         let first = state.queue(Change {
             at,
             sequence: appended.sequence,
-            what: What::Moved {
-                moved,
-                attempt,
-                frozen,
-            },
+            what: What::Moved(step),
         });
         drop(state);
         if first {
@@ -190,8 +183,8 @@ impl Inner {
         }
     }
 
-    pub(super) async fn revive(self: &Arc<Self>, id: DeliveryId) -> Changed {
-        self.change(id, Wanted::Revive).await
+    pub(super) async fn revive_as(self: &Arc<Self>, id: DeliveryId, how: Revival) -> Changed {
+        self.change(id, Wanted::Revive(how)).await
     }
 
     pub(super) async fn discard(self: &Arc<Self>, id: DeliveryId) -> Changed {
@@ -236,20 +229,17 @@ impl Inner {
             }
         };
         let (answer, receiver) = oneshot::channel();
-        let content = match wanted {
-            Wanted::Revive | Wanted::Resume => Content::Revived(moved.clone()),
-            Wanted::Discard => Content::Discarded(moved.clone()),
-        };
+        let (content, step) = written(wanted, moved);
         let inner = Arc::clone(self);
         self.append(content, true, move |result| {
             // nobody may be waiting any more; the change counts all the same
-            let _ = answer.send(inner.change_ended(moved, result));
+            let _ = answer.send(inner.change_ended(step, result));
         });
         Ok(receiver)
     }
 
-    fn change_ended(&self, moved: Moved, result: Result<Appended, JournalError>) -> Changed {
-        let id = DeliveryId::from_bytes(moved.delivery);
+    fn change_ended(&self, step: Step, result: Result<Appended, JournalError>) -> Changed {
+        let id = DeliveryId::from_bytes(step.moved.delivery);
         let mut state = self.state();
         if let Some(entry) = state.entries.get_mut(&id) {
             entry.changing = false;
@@ -268,8 +258,15 @@ impl Inner {
             }
         };
         self.space.written(0, appended.bytes);
-        state.set_state(id, &moved);
+        state.set_state(id, &step.moved);
         let entry = state.entries.get_mut(&id).ok_or(StoreError::NotFound)?;
+        if let Some(mark) = &step.mark {
+            entry.row.mark = Some(mark.clone());
+        }
+        if step.anew {
+            entry.row.frozen = None;
+            entry.body = None;
+        }
         entry.unfolded = entry.unfolded.saturating_add(1);
         entry.held_until = None;
         let delivery = entry.row.delivery(id);
@@ -278,11 +275,7 @@ impl Inner {
         state.queue(Change {
             at: appended.position.into(),
             sequence: appended.sequence,
-            what: What::Moved {
-                moved,
-                attempt: false,
-                frozen: false,
-            },
+            what: What::Moved(step),
         });
         drop(state);
         self.work.notify_all();
@@ -306,6 +299,40 @@ impl Inner {
             }),
             Err(error) => done(Err(JournalError::Stopped(error.to_string()))),
         }
+    }
+}
+
+/// The record of an operator's change, and what it changes.
+fn written(wanted: Wanted, moved: Moved) -> (Content, Step) {
+    let (mark, anew) = match wanted {
+        Wanted::Revive(how) => (Some(how.mark.into()), how.body == RevivedBody::Anew),
+        Wanted::Resume | Wanted::Discard => (None, false),
+    };
+    let content = match wanted {
+        Wanted::Revive(_) | Wanted::Resume => Content::Revived(Revived {
+            moved: moved.clone(),
+            mark,
+            anew,
+        }),
+        Wanted::Discard => Content::Discarded(moved.clone()),
+    };
+    let step = Step {
+        mark: mark.map(Box::new),
+        anew,
+        ..Step::plain(moved)
+    };
+    (content, step)
+}
+
+/// An attempt as the index keeps it of a delivery; as the record will say.
+fn last_row(attempt: &Attempt) -> LastRow {
+    LastRow {
+        started_at: record::millis(attempt.started_at),
+        took: u32::try_from(attempt.took.as_millis()).unwrap_or(u32::MAX),
+        code: record::result_code_of(&attempt.outcome),
+        template: attempt
+            .sent
+            .and_then(|sent| sent.template.map(|hash| hash.short())),
     }
 }
 
@@ -340,9 +367,18 @@ fn decide(
     let state = entry.row.state;
     let mut moved = current(entry, id);
     moved.revision = moved.revision.saturating_add(1);
+    let keeps = |how: Revival| how.body == RevivedBody::Keep;
     match (wanted, state) {
-        (Wanted::Revive, StoredState::Pending(_)) => moved.state = StoredState::Pending(now),
-        (Wanted::Revive, _) => {
+        (Wanted::Revive(how), _) if !keeps(how) && entry.row.had_success => {
+            return Err(StoreError::WrongState {
+                state: State::from(state).kind().as_str(),
+                wanted: "rendered anew under the id that its target has had with 2xx",
+            });
+        }
+        (Wanted::Revive(how), StoredState::Pending(_)) if keeps(how) => {
+            moved.state = StoredState::Pending(now);
+        }
+        (Wanted::Revive(_), _) => {
             if !state.is_open() && cleaning == Some(entry.row.event_at.segment) {
                 return Err(StoreError::Unavailable(
                     "the delivery's part of the journal is being cleaned".to_owned(),

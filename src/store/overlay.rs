@@ -21,10 +21,12 @@ use super::index::change::{Change, Placed, What};
 use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place, TargetRow};
 use super::index::stage::Promoted;
 use super::line::{Head, Line, LinePlace};
-use super::record::{HELD, Moved, StoredAudit, StoredOrder, StoredState};
+use super::record::{
+    HELD, Moved, StoredAudit, StoredOrder, StoredPause, StoredPlan, StoredReplay, StoredState,
+};
 use crate::delivery::Attempt;
 use crate::event::Event;
-use crate::id::{AuditId, DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, ReplayId, TargetName};
 use crate::order::OrderKey;
 
 /// A parsed body takes a multiple of its bytes; so many times they count as memory.
@@ -165,6 +167,19 @@ impl Lane {
     }
 }
 
+/// An event that gets new deliveries. Its row stays in [`Overlay::events`] meanwhile.
+#[derive(Debug)]
+struct Adding {
+    /// Where the event is.
+    at: Place,
+    /// Records on their way to the disk.
+    writing: u32,
+    /// Records that are on disk but not in the index.
+    unfolded: u32,
+    /// Whether the index has the event's row otherwise.
+    is_folded: bool,
+}
+
 /// Bounds of what is kept in memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -186,6 +201,16 @@ pub struct Overlay {
     pub events: BTreeMap<EventId, IndexedEvent>,
     /// Audit entries that are not folded yet.
     pub audits: BTreeMap<AuditId, StoredAudit>,
+    /// Replays as they stand, as far as that is not folded yet.
+    pub replays: BTreeMap<ReplayId, StoredReplay>,
+    /// All targets that are paused.
+    pub pauses: BTreeMap<TargetName, StoredPause>,
+    /// The configuration that came into force last.
+    pub plan: Option<StoredPlan>,
+    /// Events that get new deliveries.
+    adding: BTreeMap<EventId, Adding>,
+    /// Events whose tombstone is being written.
+    pub burying: BTreeSet<EventId>,
     /// Purged events whose earlier records are not emptied yet.
     pub unscrubbed: BTreeSet<EventId>,
     /// Dedupe keys that are being written or not folded yet.
@@ -227,6 +252,11 @@ impl Overlay {
             entries: BTreeMap::new(),
             events: BTreeMap::new(),
             audits: BTreeMap::new(),
+            replays: BTreeMap::new(),
+            pauses: BTreeMap::new(),
+            plan: None,
+            adding: BTreeMap::new(),
+            burying: BTreeSet::new(),
             unscrubbed: BTreeSet::new(),
             keys: HashMap::new(),
             lanes: HashMap::new(),
@@ -500,23 +530,105 @@ impl Overlay {
             self.keys.insert(*key, KeyEntry::Live(*row));
         }
         for (id, row) in &placed.deliveries {
-            let mut entry = Entry::new(row.clone());
-            entry.unfolded = 1;
-            let pending = row.due().is_some();
-            let weight = weight(event);
-            let kept = self.kept_bytes.saturating_add(weight);
-            let lane = self.lane(&row.target);
-            lane.counts.count(row.state, true);
-            let wanted = pending && lane.ready.len() < self.bounds.window;
-            if wanted && kept <= self.bounds.window_bytes {
+            self.insert(*id, row.clone(), Some(event));
+        }
+    }
+
+    /// A new delivery is on disk; its event is kept with it if there is room.
+    fn insert(&mut self, id: DeliveryId, row: DeliveryRow, event: Option<&Arc<Event>>) {
+        let pending = row.due().is_some();
+        let target = row.target.clone();
+        let window = self.bounds.window;
+        let lane = self.lane(&target);
+        lane.counts.count(row.state, true);
+        let wanted = pending && lane.ready.len() < window;
+        let mut entry = Entry::new(row);
+        entry.unfolded = 1;
+        if let Some(event) = event.filter(|_| wanted) {
+            let kept = self.kept_bytes.saturating_add(weight(event));
+            if kept <= self.bounds.window_bytes {
                 self.kept_bytes = kept;
                 entry.event = Some(Arc::clone(event));
             }
-            self.entries.insert(*id, entry);
-            self.arrange(*id);
-            if pending {
-                self.notify(&row.target);
-            }
+        }
+        self.entries.insert(id, entry);
+        self.arrange(id);
+        if pending {
+            self.notify(&target);
+        }
+    }
+
+    /// Whether an event is changing in a way that the index does not know, so that it cannot be carried now.
+    #[must_use]
+    pub fn is_changing(&self, id: EventId) -> bool {
+        self.events.contains_key(&id) || self.adding.contains_key(&id) || self.burying.contains(&id)
+    }
+
+    /// Whether new deliveries of an event are on their way to the disk.
+    #[must_use]
+    pub fn is_adding(&self, id: EventId) -> bool {
+        self.adding
+            .get(&id)
+            .is_some_and(|adding| adding.writing > 0)
+    }
+
+    /// A record of new deliveries of this event is about to be written.
+    pub fn begin_adding(&mut self, id: EventId, event: &IndexedEvent) {
+        let is_folded = !self.events.contains_key(&id);
+        self.events.entry(id).or_insert_with(|| event.clone());
+        let adding = self.adding.entry(id).or_insert(Adding {
+            at: event.at,
+            writing: 0,
+            unfolded: 0,
+            is_folded,
+        });
+        adding.writing = adding.writing.saturating_add(1);
+    }
+
+    /// It is on disk.
+    pub fn added(&mut self, id: EventId, deliveries: &[(DeliveryId, DeliveryRow)]) {
+        let Some(adding) = self.adding.get_mut(&id) else {
+            return;
+        };
+        adding.writing = adding.writing.saturating_sub(1);
+        adding.unfolded = adding.unfolded.saturating_add(1);
+        let at = adding.at;
+        if let Some(event) = self.events.get_mut(&id) {
+            event
+                .deliveries
+                .extend(deliveries.iter().map(|(id, _)| *id));
+            event.added = true;
+        }
+        for (id, row) in deliveries {
+            let row = DeliveryRow {
+                event_at: at,
+                ..row.clone()
+            };
+            self.insert(*id, row, None);
+        }
+    }
+
+    /// It is not.
+    pub fn not_added(&mut self, id: EventId) {
+        if let Some(adding) = self.adding.get_mut(&id) {
+            adding.writing = adding.writing.saturating_sub(1);
+        }
+        self.let_added_go(id);
+    }
+
+    /// Lets the row of an event go that had new deliveries, once the index knows them all.
+    fn let_added_go(&mut self, id: EventId) {
+        let Some(adding) = self.adding.get(&id) else {
+            return;
+        };
+        if adding.writing > 0 || adding.unfolded > 0 {
+            return;
+        }
+        let (at, is_folded) = (adding.at, adding.is_folded);
+        self.adding.remove(&id);
+        // a tombstone may have come in its place
+        if is_folded && self.events.get(&id).is_some_and(|known| known.at == at) {
+            self.events.remove(&id);
         }
     }
 
@@ -567,9 +679,10 @@ impl Overlay {
                         self.one_folded(*id);
                     }
                 }
-                What::Moved { moved, .. } => {
-                    self.one_folded(DeliveryId::from_bytes(moved.delivery));
+                What::Moved(step) => {
+                    self.one_folded(DeliveryId::from_bytes(step.moved.delivery));
                 }
+                What::Added { event, deliveries } => self.added_folded(*event, deliveries),
                 What::Carried(placed) => self.repoint(placed, change.at),
                 What::Purged { placed, .. } => {
                     if self.event_folded(placed) {
@@ -581,7 +694,13 @@ impl Overlay {
                         self.repoint(placed, change.at);
                     }
                 }
-                What::Scrubbed(_) => {}
+                What::Replayed(row) => {
+                    let id = row.replay.id();
+                    if self.replays.get(&id) == Some(&row.replay) {
+                        self.replays.remove(&id);
+                    }
+                }
+                What::Scrubbed(_) | What::Paused(..) | What::Planned(_) => {}
                 What::Audited(row) => {
                     self.audits.remove(&row.audit.id());
                 }
@@ -604,10 +723,26 @@ impl Overlay {
     fn event_folded(&mut self, placed: &Placed) -> bool {
         let known = self.events.get(&placed.id);
         let is_it = known.is_some_and(|known| known.at == placed.event.at);
-        if is_it {
-            self.events.remove(&placed.id);
+        match self.adding.get_mut(&placed.id) {
+            Some(adding) if adding.at == placed.event.at => adding.is_folded = true,
+            _ if is_it => {
+                self.events.remove(&placed.id);
+            }
+            _ => {}
         }
         is_it
+    }
+
+    fn added_folded(&mut self, event: EventId, deliveries: &[(DeliveryId, DeliveryRow)]) {
+        if let Some(adding) = self.adding.get_mut(&event) {
+            adding.unfolded = adding.unfolded.saturating_sub(1);
+            // what it was added to came before it
+            adding.is_folded = true;
+        }
+        self.let_added_go(event);
+        for (id, _) in deliveries {
+            self.one_folded(*id);
+        }
     }
 
     fn one_folded(&mut self, id: DeliveryId) {
@@ -619,6 +754,7 @@ impl Overlay {
 
     /// What was carried is found in its new place from here on.
     fn repoint(&mut self, placed: &Placed, at: Place) {
+        self.repoint_added(placed.id, at);
         for (id, carried) in &placed.deliveries {
             if let Some(entry) = self.entries.get_mut(id) {
                 let row = &mut entry.row;
@@ -632,6 +768,25 @@ impl Overlay {
                 }
                 row.log.retain(|logged| *logged > at);
                 row.log.splice(0..0, carried.log.iter().copied());
+            }
+        }
+    }
+
+    /// The same of deliveries that were added to an event after it was written anew and before that was folded.
+    fn repoint_added(&mut self, id: EventId, at: Place) {
+        let (Some(adding), Some(event)) = (self.adding.get_mut(&id), self.events.get_mut(&id))
+        else {
+            return;
+        };
+        if event.at != adding.at {
+            // overtaken by a tombstone
+            return;
+        }
+        adding.at = adding.at.max(at);
+        event.at = adding.at;
+        for id in &event.deliveries {
+            if let Some(entry) = self.entries.get_mut(id) {
+                entry.row.event_at = entry.row.event_at.max(at);
             }
         }
     }

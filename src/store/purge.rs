@@ -23,7 +23,7 @@ use super::overlay::KeyEntry;
 use super::reads::blocking;
 use super::record::{
     self, Carried, CarriedDelivery, Content, Operator, Raw, StoredAttempt, StoredEvent, StoredKey,
-    StoredState,
+    StoredReceipt, StoredState,
 };
 use super::{Purged, StoreError};
 use crate::id::{DeliveryId, EventId};
@@ -63,6 +63,8 @@ impl Inner {
         let (discarded, end) = self.bury(id, at)?;
         let stopped = |_| StoreError::Unavailable("stopped".to_owned());
         end.blocking_recv().map_err(stopped)??;
+        // with the deliveries that it got meanwhile
+        let event = self.indexed_event(id)?;
         let records = self.scrub(id, &event, first)?;
         Ok(Purged {
             at: record::time(at),
@@ -87,7 +89,7 @@ impl Inner {
         let _order = self.order();
         let event = self.indexed_event(id)?;
         let key = self.live_key(id, &event, now)?;
-        let snapshot = self.seize(&event)?;
+        let snapshot = self.seize(id, &event)?;
         let mut discarded: u64 = 0;
         let mut deliveries = Vec::with_capacity(snapshot.len());
         for (id, mut row, fresh) in snapshot {
@@ -110,6 +112,8 @@ impl Inner {
                 event: self.emptied_event(id, &event),
                 deliveries,
                 key,
+                receipt: self.kept_receipt(&event),
+                added: event.added,
             },
         });
         let nowhere = Place {
@@ -118,6 +122,7 @@ impl Inner {
         };
         let what = What::new(&content, nowhere);
         let (answer, receiver) = oneshot::channel();
+        self.state().burying.insert(id);
         let inner = Arc::clone(self);
         self.append(content, true, move |result| {
             // nobody may be waiting any more; the tombstone counts all the same
@@ -153,7 +158,7 @@ impl Inner {
     }
 
     /// Takes all deliveries of the event into memory and out of everybody's hands, or none.
-    fn seize(&self, event: &IndexedEvent) -> Result<Vec<Snapshot>, StoreError> {
+    fn seize(&self, id: EventId, event: &IndexedEvent) -> Result<Vec<Snapshot>, StoreError> {
         let gate = self.gate();
         let index = gate.index()?;
         let mut rows = Vec::new();
@@ -171,7 +176,7 @@ impl Inner {
         let busy = ids
             .filter_map(|id| state.entries.get(id))
             .any(|entry| entry.changing);
-        if busy {
+        if busy || state.is_adding(id) {
             event.deliveries.iter().for_each(|id| state.retire(*id));
             return Err(StoreError::Unavailable(
                 "a change of one of its deliveries is being written".to_owned(),
@@ -208,6 +213,14 @@ impl Inner {
         log
     }
 
+    /// How the event was verified; nothing of that is the sender's.
+    fn kept_receipt(&self, event: &IndexedEvent) -> Option<StoredReceipt> {
+        self.read_receipt(event.at).unwrap_or_else(|error| {
+            tracing::warn!(%error, "how the event that is purged was verified cannot be read");
+            None
+        })
+    }
+
     fn emptied_event(&self, id: EventId, event: &IndexedEvent) -> StoredEvent {
         let whole = event.cut.then(|| self.read_event(event.at).ok()).flatten();
         let event_type = match &whole {
@@ -232,6 +245,7 @@ impl Inner {
         let What::Purged { placed, .. } = &mut what else {
             return Ok(());
         };
+        state.burying.remove(&placed.id);
         let appended = match result {
             Ok(appended) => appended,
             Err(error) => {
@@ -288,12 +302,14 @@ impl Inner {
                 // cleaning forgets those that are done, while the event is carried on for others and their attempts
                 // stand in later segments
                 let is_forgotten = |delivery| {
-                    is_near(id, delivery) && is_unknown(self.delivery_row(delivery), &unread)
+                    (event.added || is_near(id, delivery))
+                        && is_unknown(self.delivery_row(delivery), &unread)
                 };
                 let is_ours = |delivery| {
                     deliveries.contains(&delivery) || first.is_none() && is_forgotten(delivery)
                 };
-                content.without(id, is_twin, is_ours)?.encode().ok()
+                let emptied = content.without(id, is_twin, is_ours)?;
+                emptied.encode_as(record.version).ok()
             };
             let emptied = self.journal.rewrite(segment, &mut edit)?;
             if let Some(error) = unread.take() {

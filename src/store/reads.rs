@@ -1,24 +1,24 @@
-//! Look-ups and listings over index and overlay. Long walks through the index hold the gate for one chunk at a
+//! Look-ups over index and overlay (listings are in `find`). Long walks through the index hold the gate for one chunk at a
 //! time, so that they keep nobody waiting.
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::index::IndexError;
 use super::index::rows::{DeliveryRow, IndexedEvent, Place};
 use super::local::Inner;
-use super::record::{self, Content, Purged, StoredAttempt};
-use super::{DeadGroup, DeliveryFilter, Depth, EventRow, Health, StoreError};
-use crate::delivery::{Attempt, Delivery, State, StateKind};
+use super::record::{self, Content, Purged, StoredAttempt, StoredReceipt, StoredState};
+use super::{DeadGroup, Depth, EventRow, Health, Receipt, StoreError};
+use crate::delivery::Attempt;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, TargetName};
 use crate::metrics::StoreGauges;
 
 /// Rows that are walked while the gate is held.
 pub(super) const CHUNK: usize = 500;
-
-/// Up to so many pending or dead deliveries of a target are sorted rather than looked for among all.
-const FEW: u64 = 10_000;
 
 /// How often a read is tried whose record was moved meanwhile.
 const TRIES: usize = 3;
@@ -138,7 +138,7 @@ impl Inner {
     }
 
     /// An event as listings show it; texts that are cut off in the index come from the journal.
-    fn shown(&self, id: EventId, event: IndexedEvent) -> EventRow {
+    pub(super) fn shown(&self, id: EventId, event: IndexedEvent) -> EventRow {
         let read = || self.retried(|| self.read_event(self.indexed_event(id)?.at));
         let whole = event.cut.then(|| read().ok()).flatten();
         let (message_id, event_type) = match whole {
@@ -160,137 +160,55 @@ impl Inner {
         }
     }
 
-    pub(super) async fn events(
+    pub(super) async fn receipt(
         self: &Arc<Self>,
-        before: Option<EventId>,
-        limit: usize,
-    ) -> Result<Vec<EventRow>, StoreError> {
+        id: EventId,
+    ) -> Result<Option<Receipt>, StoreError> {
         let inner = Arc::clone(self);
         blocking(move || {
-            let found = paged(before, limit, |before| inner.events_chunk(before))?;
-            let shown = found.into_iter().map(|(id, event)| inner.shown(id, event));
-            Ok(shown.collect())
-        })
-        .await
-    }
-
-    /// Events older than `before`, newest first, down to the id that is given along; `None`: to the end.
-    fn events_chunk(
-        &self,
-        before: Option<EventId>,
-    ) -> Result<Chunk<(EventId, IndexedEvent), EventId>, StoreError> {
-        let gate = self.gate();
-        let rows = gate.index()?.events(before).take(CHUNK);
-        let mut events: BTreeMap<EventId, IndexedEvent> = rows.collect::<Result<_, _>>()?;
-        let rest = rest(&events);
-        let state = self.state();
-        for (id, event) in state.events.range(range(rest, before)) {
-            events.insert(*id, event.clone());
-        }
-        events.retain(|_, event| event.at.segment >= state.floor);
-        Ok((events.into_iter().rev().collect(), rest))
-    }
-
-    pub(super) async fn deliveries(
-        self: &Arc<Self>,
-        filter: DeliveryFilter,
-        before: Option<DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        let inner = Arc::clone(self);
-        blocking(move || {
-            if let Some(ids) = inner.few(&filter)? {
-                return inner.deliveries_of(ids, &filter, before, limit);
-            }
-            paged(before, limit, |before| {
-                let (mut deliveries, rest) = inner.deliveries_chunk(before)?;
-                deliveries.retain(|one| passes(&filter, one));
-                Ok((deliveries, rest))
+            inner.retried(|| {
+                let receipt = inner.read_receipt(inner.indexed_event(id)?.at)?;
+                Ok(receipt.map(Into::into))
             })
         })
         .await
     }
 
-    /// The ids of all deliveries that can pass, if the filter names a target and state that few are in.
-    fn few(&self, filter: &DeliveryFilter) -> Result<Option<Vec<DeliveryId>>, StoreError> {
-        let (Some(target), Some(kind)) = (&filter.target, filter.state) else {
+    /// How the event in the record at this place was verified.
+    pub(super) fn read_receipt(&self, at: Place) -> Result<Option<StoredReceipt>, StoreError> {
+        match self.read_content(at)? {
+            Content::Accepted(it) => Ok(it.receipt),
+            Content::Carried(it) | Content::Purged(Purged { remains: it, .. }) => Ok(it.receipt),
+            _ => Err(StoreError::Damaged("no event where one was".to_owned())),
+        }
+    }
+
+    pub(super) async fn frozen(
+        self: &Arc<Self>,
+        id: DeliveryId,
+    ) -> Result<Option<Bytes>, StoreError> {
+        let inner = Arc::clone(self);
+        blocking(move || inner.retried(|| inner.frozen_now(id))).await
+    }
+
+    fn frozen_now(&self, id: DeliveryId) -> Result<Option<Bytes>, StoreError> {
+        let (row, _) = self.delivery_row(id)?;
+        if row.purged {
+            return Err(StoreError::Purged);
+        }
+        // of what is delivered it is not kept for long
+        if matches!(row.state, StoredState::Delivered(_)) {
             return Ok(None);
+        }
+        let body = {
+            let state = self.state();
+            state.entries.get(&id).and_then(|entry| entry.body.clone())
         };
-        let gate = self.gate();
-        let index = gate.index()?;
-        let state = self.state();
-        let counts = state.lanes.get(target).map(|lane| lane.counts);
-        let counts = counts.unwrap_or_default();
-        let in_memory = state.entries.iter();
-        let mut ids: Vec<_> = in_memory
-            .filter(|(_, entry)| entry.row.target == *target)
-            .map(|(id, _)| *id)
-            .collect();
-        drop(state);
-        match kind {
-            StateKind::Pending if counts.pending <= FEW => {
-                for row in index.by_age(target) {
-                    ids.push(row?.1);
-                }
-            }
-            StateKind::Dead if counts.all_dead() <= FEW => {
-                for id in index.dead(target) {
-                    ids.push(id?);
-                }
-            }
-            _ => return Ok(None),
+        match (body, row.frozen) {
+            (Some(body), _) => Ok(Some(body)),
+            (None, Some(at)) => self.read_frozen(at, id).map(Some),
+            (None, None) => Ok(None),
         }
-        Ok(Some(ids))
-    }
-
-    fn deliveries_of(
-        &self,
-        mut ids: Vec<DeliveryId>,
-        filter: &DeliveryFilter,
-        before: Option<DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        ids.sort_unstable_by(|a, b| b.cmp(a));
-        ids.dedup();
-        let mut found = Vec::new();
-        for id in ids {
-            if found.len() >= limit {
-                break;
-            }
-            if before.is_some_and(|before| id >= before) {
-                continue;
-            }
-            match self.delivery_row(id) {
-                Ok((row, _)) => {
-                    let delivery = self.dated(row.delivery(id));
-                    found.extend(Some(delivery).filter(|one| passes(filter, one)));
-                }
-                Err(StoreError::NotFound) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(found)
-    }
-
-    /// Deliveries older than `before`, newest first, down to the id that is given along; `None`: to the end.
-    fn deliveries_chunk(
-        &self,
-        before: Option<DeliveryId>,
-    ) -> Result<(Vec<Delivery>, Option<DeliveryId>), StoreError> {
-        let gate = self.gate();
-        let rows = gate.index()?.deliveries(before).take(CHUNK);
-        let mut all: BTreeMap<DeliveryId, DeliveryRow> = rows.collect::<Result<_, _>>()?;
-        let rest = rest(&all);
-        let state = self.state();
-        for (id, entry) in state.entries.range(range(rest, before)) {
-            all.insert(*id, entry.row.clone());
-        }
-        all.retain(|_, row| row.event_at.segment >= state.floor);
-        let newest_first = all.into_iter().rev();
-        let deliveries = newest_first
-            .map(|(id, row)| self.dated(row.delivery(id)))
-            .collect();
-        Ok((deliveries, rest))
     }
 
     pub(super) async fn attempts(
@@ -379,18 +297,49 @@ impl Inner {
         Ok(depths)
     }
 
-    pub(super) fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
-        self.gate().index()?;
+    pub(super) async fn dead_groups(self: &Arc<Self>) -> Result<Vec<DeadGroup>, StoreError> {
+        let inner = Arc::clone(self);
+        blocking(move || inner.all_dead_groups()).await
+    }
+
+    fn all_dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
+        let gate = self.gate();
+        let index = gate.index()?;
         let state = self.state();
+        let mut in_memory: BTreeMap<(&TargetName, u8), (DeliveryId, DeliveryId)> = BTreeMap::new();
+        for (id, entry) in &state.entries {
+            if let StoredState::Dead(_, code) = entry.row.state {
+                let ends = in_memory.entry((&entry.row.target, code));
+                ends.or_insert((*id, *id)).1 = *id;
+            }
+        }
+        let is_known = |id: &Result<DeliveryId, IndexError>| {
+            id.as_ref()
+                .map_or(true, |id| !state.entries.contains_key(id))
+        };
         let mut groups = Vec::new();
         for (target, lane) in &state.lanes {
             for (slot, count) in lane.counts.dead.iter().enumerate() {
                 let code = u8::try_from(slot).unwrap_or(u8::MAX).saturating_add(1);
-                if *count > 0 {
+                if *count == 0 {
+                    continue;
+                }
+                let first = DeliveryId::from_bytes([0; 16]);
+                let oldest = index.dead_above(target, code, first).find(is_known);
+                let newest = index.dead_below(target, code, None).find(is_known);
+                let ends = in_memory.get(&(target, code));
+                let oldest = [oldest.transpose()?, ends.map(|ends| ends.0)];
+                let newest = [newest.transpose()?, ends.map(|ends| ends.1)];
+                let oldest = oldest.into_iter().flatten().min();
+                let newest = newest.into_iter().flatten().max();
+                // where one is counted, one is
+                if let (Some(oldest), Some(newest)) = (oldest, newest) {
                     groups.push(DeadGroup {
                         target: target.clone(),
                         reason: record::reason(code),
                         count: *count,
+                        oldest,
+                        newest,
                     });
                 }
             }
@@ -412,16 +361,6 @@ pub(super) fn range<I>(rest: Option<I>, before: Option<I>) -> (Bound<I>, Bound<I
         rest.map_or(Bound::Unbounded, Bound::Included),
         before.map_or(Bound::Unbounded, Bound::Excluded),
     )
-}
-
-fn passes(filter: &DeliveryFilter, delivery: &Delivery) -> bool {
-    let state = |kind: StateKind| State::kind(&delivery.state) == kind;
-    filter.state.is_none_or(state)
-        && filter
-            .target
-            .as_ref()
-            .is_none_or(|it| *it == delivery.target)
-        && filter.route.as_ref().is_none_or(|it| *it == delivery.route)
 }
 
 /// Runs what reads the disk on one of tokio's blocking threads.

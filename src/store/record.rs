@@ -1,5 +1,5 @@
-//! What the records of the journal say: the payload of each kind, version 2. Version 1 is the same without the orders, which
-//! stand behind the payload of records that hold deliveries, if any of these has one.
+//! What the records of the journal say: the payload of each kind, version 3. Version 1 is the same without what stands behind
+//! the payload, in version 2 that is the orders of deliveries alone (see `extra`).
 //!
 //! Promise: bytes written by an earlier version stay readable (`tests/cases/store` holds some). Each
 //! record says what a delivery *became*, with a revision that only grows, so that applying a record
@@ -7,6 +7,9 @@
 //! them. Times are milliseconds since 1970 (`i64`),
 //! bodies raw bytes. Not here: headers, checksums (see `journal`), what follows from a record (see `index`).
 
+mod extra;
+mod kept;
+mod more;
 mod operator;
 mod purged;
 
@@ -18,6 +21,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use kept::{StoredPause, StoredPlan, StoredReplay};
+pub use more::{
+    Added, StoredMark, StoredReceipt, StoredSent, mode, mode_code, result, result_code,
+    result_code_of,
+};
 pub use operator::{Operator, StoredAudit};
 pub use purged::Purged;
 
@@ -28,7 +36,7 @@ use crate::id::{DeliveryId, EventId, RouteName, SourceName, TargetName};
 use crate::order::{OnDead, Order, OrderKey};
 
 /// The version of the encoding that is written.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
 
 /// The due time of what is held back ([`crate::delivery::HELD`]).
 pub const HELD: i64 = 253_402_207_200_000;
@@ -52,7 +60,7 @@ pub enum Content {
     /// An attempt and what followed.
     Attempted(Attempted),
     /// A delivery was made pending again.
-    Revived(Moved),
+    Revived(Revived),
     /// A delivery was let go.
     Discarded(Moved),
     /// An event and what remains of it, written anew.
@@ -61,6 +69,8 @@ pub enum Content {
     Operator(Operator),
     /// An event's data was purged.
     Purged(Purged),
+    /// A stored event has new deliveries.
+    Added(Added),
 }
 
 /// An event with its deliveries.
@@ -74,6 +84,9 @@ pub struct Accepted {
     pub deliveries: Vec<StoredDelivery>,
     /// Its dedupe key.
     pub key: Option<StoredKey>,
+    /// How it was verified and routed.
+    #[serde(skip)]
+    pub receipt: Option<StoredReceipt>,
 }
 
 /// An attempt of a delivery and what the delivery became by it.
@@ -85,6 +98,17 @@ pub struct Attempted {
     pub attempt: StoredAttempt,
     /// The rendered body, where it is frozen by this record.
     pub frozen: Option<Raw>,
+}
+
+/// A delivery that was made pending again, or is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revived {
+    /// What the delivery became.
+    pub moved: Moved,
+    /// By what it was taken up again; `None` where nobody did that: it is held, or goes on.
+    pub mark: Option<StoredMark>,
+    /// Whether its frozen body counts no more.
+    pub anew: bool,
 }
 
 /// What a delivery became.
@@ -111,6 +135,12 @@ pub struct Carried {
     pub deliveries: Vec<CarriedDelivery>,
     /// Its dedupe key, if that still counted.
     pub key: Option<StoredKey>,
+    /// How it was verified and routed.
+    #[serde(skip)]
+    pub receipt: Option<StoredReceipt>,
+    /// Whether deliveries were added to it later.
+    #[serde(skip)]
+    pub added: bool,
 }
 
 /// A delivery with what older records said of it.
@@ -165,6 +195,12 @@ pub struct StoredDelivery {
     /// Its place among others to its target.
     #[serde(skip)]
     pub order: Option<StoredOrder>,
+    /// By what it was last taken up again.
+    #[serde(skip)]
+    pub mark: Option<StoredMark>,
+    /// Whether its target has ever answered 2xx to it.
+    #[serde(skip)]
+    pub had_success: bool,
 }
 
 /// The place of a delivery among others to its target.
@@ -213,6 +249,9 @@ pub struct StoredAttempt {
     pub took: u64,
     /// What came of it.
     pub outcome: StoredOutcome,
+    /// What it sent.
+    #[serde(skip)]
+    pub sent: Option<StoredSent>,
 }
 
 /// What came of an attempt. The order of the variants is part of the format.
@@ -270,6 +309,7 @@ impl Content {
             Self::Carried(_) => Kind::Carried,
             Self::Operator(_) => Kind::Operator,
             Self::Purged(_) => Kind::Purged,
+            Self::Added(_) => Kind::Added,
         }
     }
 
@@ -278,26 +318,32 @@ impl Content {
     /// # Errors
     /// None is known: the encoding takes every value of these types.
     pub fn encode(&self) -> Result<Vec<u8>, RecordError> {
+        self.encode_as(VERSION)
+    }
+
+    /// The same in an older version, for what is written in the place of a record of that version. What that version cannot
+    /// say is left out.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn encode_as(&self, version: u8) -> Result<Vec<u8>, RecordError> {
         let to = Vec::with_capacity(self.size_hint());
         let payload = match self {
             Self::Accepted(it) => postcard::to_extend(it, to),
             Self::Attempted(it) => postcard::to_extend(it, to),
-            Self::Revived(it) | Self::Discarded(it) => postcard::to_extend(it, to),
+            Self::Revived(Revived { moved: it, .. }) | Self::Discarded(it) => {
+                postcard::to_extend(it, to)
+            }
             Self::Carried(it) => postcard::to_extend(it, to),
             Self::Operator(it) => postcard::to_extend(it, to),
             Self::Purged(it) => postcard::to_extend(it, to),
+            Self::Added(it) => postcard::to_extend(it, to),
         }?;
-        let orders: Vec<_> = match self {
-            Self::Accepted(it) => it.deliveries.iter().map(|one| one.order).collect(),
-            Self::Carried(it) | Self::Purged(Purged { remains: it, .. }) => {
-                it.deliveries.iter().map(|one| one.delivery.order).collect()
-            }
-            _ => Vec::new(),
-        };
-        if orders.iter().all(Option::is_none) {
-            return Ok(payload);
+        match version {
+            0 | 1 => Ok(payload),
+            2 => extra::append_orders(self, payload),
+            _ => extra::append(self, payload),
         }
-        Ok(postcard::to_extend(&orders, payload)?)
     }
 
     /// What a record of the journal says.
@@ -312,27 +358,31 @@ impl Content {
         if version > VERSION {
             return Err(RecordError::Newer(version));
         }
-        Ok(match kind {
-            Kind::Accepted => {
-                let (mut it, rest) = postcard::take_from_bytes::<Accepted>(payload)?;
-                put_in_order(it.deliveries.iter_mut(), version, rest)?;
-                Self::Accepted(it)
-            }
-            Kind::Attempted => Self::Attempted(postcard::from_bytes(payload)?),
-            Kind::Revived => Self::Revived(postcard::from_bytes(payload)?),
-            Kind::Discarded => Self::Discarded(postcard::from_bytes(payload)?),
-            Kind::Carried => {
-                let (mut it, rest) = postcard::take_from_bytes::<Carried>(payload)?;
-                put_in_order(it.all(), version, rest)?;
-                Self::Carried(it)
-            }
-            Kind::Operator => Self::Operator(postcard::from_bytes(payload)?),
-            Kind::Purged => {
-                let (mut it, rest) = postcard::take_from_bytes::<Purged>(payload)?;
-                put_in_order(it.remains.all(), version, rest)?;
-                Self::Purged(it)
-            }
-        })
+        fn take<'a, T: Deserialize<'a>>(
+            payload: &'a [u8],
+            content: impl FnOnce(T) -> Content,
+        ) -> Result<(Content, &'a [u8]), RecordError> {
+            let (it, rest) = postcard::take_from_bytes(payload)?;
+            Ok((content(it), rest))
+        }
+        let (mut content, rest) = match kind {
+            Kind::Accepted => take(payload, Self::Accepted),
+            Kind::Attempted => take(payload, Self::Attempted),
+            Kind::Revived => take(payload, |moved| {
+                Self::Revived(Revived {
+                    moved,
+                    mark: None,
+                    anew: false,
+                })
+            }),
+            Kind::Discarded => take(payload, Self::Discarded),
+            Kind::Carried => take(payload, Self::Carried),
+            Kind::Operator => take(payload, Self::Operator),
+            Kind::Purged => take(payload, Self::Purged),
+            Kind::Added => take(payload, Self::Added),
+        }?;
+        extra::put(&mut content, version, rest)?;
+        Ok(content)
     }
 
     fn size_hint(&self) -> usize {
@@ -341,33 +391,15 @@ impl Content {
         let bodies = match self {
             Self::Accepted(it) => it.event.body.0.len(),
             Self::Attempted(it) => it.frozen.as_ref().map_or(0, |raw| raw.0.len()),
-            Self::Revived(_) | Self::Discarded(_) | Self::Operator(_) | Self::Purged(_) => 0,
+            Self::Revived(_)
+            | Self::Discarded(_)
+            | Self::Operator(_)
+            | Self::Purged(_)
+            | Self::Added(_) => 0,
             Self::Carried(it) => it.event.body.0.len(),
         };
         bodies.saturating_add(REST)
     }
-}
-
-impl Carried {
-    fn all(&mut self) -> impl Iterator<Item = &mut StoredDelivery> {
-        self.deliveries.iter_mut().map(|one| &mut one.delivery)
-    }
-}
-
-/// Gives deliveries their places, which stand behind the payload; if none has one, nothing does.
-fn put_in_order<'a>(
-    deliveries: impl Iterator<Item = &'a mut StoredDelivery>,
-    version: u8,
-    rest: &[u8],
-) -> Result<(), RecordError> {
-    if version < 2 || rest.is_empty() {
-        return Ok(());
-    }
-    let orders: Vec<Option<StoredOrder>> = postcard::from_bytes(rest)?;
-    for (delivery, order) in deliveries.zip(orders) {
-        delivery.order = order;
-    }
-    Ok(())
 }
 
 /// Milliseconds since 1970, cut off downwards.
@@ -496,6 +528,8 @@ impl From<&Delivery> for StoredDelivery {
                 skip: order.on_dead == OnDead::Skip,
                 rank: 0,
             }),
+            mark: delivery.mark.map(Into::into),
+            had_success: false,
         }
     }
 }
@@ -520,6 +554,7 @@ impl StoredDelivery {
                     OnDead::Hold
                 },
             }),
+            mark: self.mark.map(Into::into),
         }
     }
 }
@@ -574,6 +609,7 @@ impl From<&Attempt> for StoredAttempt {
                     StoredOutcome::Unsendable(reason_code(*reason), detail.clone())
                 }
             },
+            sent: attempt.sent.map(Into::into),
         }
     }
 }
@@ -599,6 +635,7 @@ impl From<StoredAttempt> for Attempt {
                     detail,
                 },
             },
+            sent: attempt.sent.map(Into::into),
         }
     }
 }

@@ -252,6 +252,8 @@ fn go_live(inner: &Arc<Inner>, index: Index) -> Result<(), String> {
     }
     let targets = index.targets().map_err(|error| text(&error))?;
     let unscrubbed = index.unscrubbed().map_err(|error| text(&error))?;
+    let pauses = index.pauses().map_err(|error| text(&error))?;
+    let plan = index.plan().map_err(|error| text(&error))?;
     let meta = index.meta();
     inner
         .timeline
@@ -267,6 +269,9 @@ fn go_live(inner: &Arc<Inner>, index: Index) -> Result<(), String> {
             state.lane(&target).counts = counts;
         }
         state.unscrubbed = unscrubbed.iter().copied().collect();
+        let paused = pauses.into_iter().map(|row| row.pause);
+        state.pauses = paused.map(|pause| (pause.target.clone(), pause)).collect();
+        state.plan = plan.map(|row| row.plan);
     }
     finish_purges(inner, &unscrubbed);
     inner.set_phase(Phase::Ready);

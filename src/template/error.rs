@@ -19,6 +19,7 @@ impl TemplateError {
             column,
             offset: fault.span.start,
             length: fault.span.end.saturating_sub(fault.span.start),
+            characters: u32::try_from(characters(&source.text, fault.span)).unwrap_or(u32::MAX),
             message: fault.message,
             help: fault.help,
             cause: fault.cause,
@@ -58,6 +59,11 @@ impl TemplateError {
         };
         excerpt(&self.message, Some(place), self.help.as_deref())
     }
+}
+
+/// How many characters a span takes.
+pub(super) fn characters(text: &str, span: Span) -> usize {
+    span.of(text).chars().count()
 }
 
 /// Line and column, both from 1, of the start of `span`; columns count characters.

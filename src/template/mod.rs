@@ -28,7 +28,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 pub use proof::{Decision, Finding, Proof, Verdict};
-pub use reads::{Read, Shown as ShownPath, Step};
+pub use reads::{Read, Shown as ShownPath, Step, is_word};
 use sink::Origin;
 use syntax::tree::Block;
 use syntax::{Calls, Fault, Site, Source, Span};
@@ -168,6 +168,8 @@ pub struct Remark {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+    /// How many characters are meant, over the end of the line if need be.
+    pub length: usize,
 }
 
 /// An error of a template, at load or at render, with its place.
@@ -184,6 +186,9 @@ pub struct TemplateError {
     pub offset: usize,
     /// Length in bytes of what is marked.
     pub length: usize,
+    /// The same in characters; may reach over the end of the line. A text has fewer than this can count, and an error
+    /// with more room in it would be too large to be handed about.
+    pub characters: u32,
     /// What is wrong.
     pub message: String,
     /// What would be right, e.g. `did you mean upcase?`.
@@ -275,6 +280,13 @@ impl Template {
         reads::of(&self.compiled)
     }
 
+    /// The text that it was compiled from, without its partials.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        let first = self.compiled.files.first();
+        first.map_or("", |file| &file.source.text)
+    }
+
     /// A hash of the text and of all partials, in hex; changes when what it renders may change.
     #[must_use]
     pub fn hash(&self) -> &str {
@@ -285,18 +297,22 @@ impl Template {
 impl Compiled {
     fn remark(&self, what: impl Into<String>, origin: Origin) -> Remark {
         let what = what.into();
-        let (path, line, column) = match self.files.get(origin.file) {
-            Some(file) => {
-                let (line, column) = error::place(&file.source.text, origin.span);
-                (file.source.path.clone(), line, column)
-            }
-            None => (String::new(), 1, 1),
+        let Some(file) = self.files.get(origin.file) else {
+            return Remark {
+                what,
+                path: String::new(),
+                line: 1,
+                column: 1,
+                length: 0,
+            };
         };
+        let (line, column) = error::place(&file.source.text, origin.span);
         Remark {
             what,
-            path,
+            path: file.source.path.clone(),
             line,
             column,
+            length: error::characters(&file.source.text, origin.span),
         }
     }
 }

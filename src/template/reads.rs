@@ -72,7 +72,8 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Whether a name can stand behind a dot.
-fn is_word(name: &str) -> bool {
+#[must_use]
+pub fn is_word(name: &str) -> bool {
     let mut characters = name.chars();
     characters
         .next()

@@ -140,7 +140,7 @@ impl Sample {
         let template = route.template.as_ref().ok_or_else(no_template)?;
         let payload: Value = serde_json::from_slice(&test.body)
             .map_err(|error| SampleError::NotJson(error.to_string()))?;
-        let body = Bytes::copy_from_slice(&test.body);
+        let body = test.body.clone();
         let mut first = None;
         let mut refusals = Vec::new();
         for source in &route.from {
@@ -180,6 +180,12 @@ impl Sample {
     #[must_use]
     pub fn payload(&self) -> &Value {
         &self.payload
+    }
+
+    /// The event and its parsed body.
+    #[must_use]
+    pub fn into_event(self) -> (Event, Value) {
+        (self.event, self.payload)
     }
 
     /// Why its route does not take it, by the sources of the route; empty if it does.

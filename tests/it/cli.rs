@@ -131,6 +131,7 @@ fn what_demo_tells_to_try_works_as_it_is_printed() {
             .args(["-c", command])
             .current_dir("/")
             .env_remove("INGATE_CONFIG")
+            .env_remove("INGATE_ADMIN")
             .output()
             .unwrap();
         let told = String::from_utf8_lossy(&output.stderr);

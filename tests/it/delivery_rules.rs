@@ -25,6 +25,7 @@ fn delivery(attempts: u32) -> Delivery {
         attempts,
         started_at: START,
         order: None,
+        mark: None,
     }
 }
 

@@ -19,7 +19,13 @@ pub fn binary() -> Command {
 
 /// A command whose environment says nothing to a daemon.
 fn plain(mut command: Command) -> Command {
-    for variable in ["INGATE_CONFIG", "NOTIFY_SOCKET", "WATCHDOG_USEC"] {
+    for variable in [
+        "INGATE_CONFIG",
+        "INGATE_ADMIN",
+        "INGATE_TOKEN",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_USEC",
+    ] {
         command.env_remove(variable);
     }
     command.env("NO_COLOR", "1");

@@ -206,7 +206,22 @@ async fn shown(site: &Site) -> Vec<u8> {
         let id = event["id"].as_str().unwrap();
         all.extend(ask(site, &format!("/api/v1/events/{id}")).await.body);
     }
-    all.extend(ask(site, "/api/v1/deliveries?limit=100").await.body);
+    for path in [
+        "deliveries?limit=100",
+        "attempts?limit=500",
+        "targets",
+        "routes",
+        "overview",
+    ] {
+        all.extend(ask(site, &format!("/api/v1/{path}")).await.body);
+    }
+    let sources = ask(site, "/api/v1/sources").await;
+    all.extend(&sources.body);
+    for source in sources.json()["items"].as_array().unwrap() {
+        let name = source["name"].as_str().unwrap();
+        let path = format!("/api/v1/sources/{name}/failures");
+        all.extend(ask(site, &path).await.body);
+    }
     all
 }
 
@@ -297,6 +312,8 @@ async fn nothing_printed_shown_or_stored_holds_a_secret_or_a_signature() {
         "***",
         "webhook-signature: ",
         "ingate_inbound_requests_total",
+        "\"reason\":\"signature_mismatch\"",
+        "\"from\":\"env\",\"name\":\"OUT_SECRET\"",
     ] {
         assert!(text.contains(said), "not all is shown, {said:?} is missing");
     }

@@ -548,6 +548,10 @@ impl Story {
             "/api/v1/events?limit=500",
             "/api/v1/deliveries?limit=500",
             "/api/v1/targets",
+            "/api/v1/overview",
+            "/api/v1/attempts?limit=500",
+            "/api/v1/sources",
+            "/api/v1/routes",
             "/api/v1/events?x=1",
             "/api/v1/events/x",
         ]

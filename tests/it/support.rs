@@ -137,8 +137,22 @@ impl Daemon {
 
     /// The same, with a configuration that can be reloaded; its file is watched.
     pub async fn start_reloading(folder: &Path, config: &str) -> Self {
-        record();
+        Self::start_reloading_on(write_config(folder, config)).await
+    }
+
+    /// The same, and templates may be saved.
+    pub async fn start_editing(folder: &Path, config: &str) -> Self {
         let path = write_config(folder, config);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let admin = "admin: {listen: 127.0.0.1:0";
+        let editing = text.replacen(admin, &format!("{admin}, edit_templates: true"), 1);
+        assert_ne!(editing, text);
+        std::fs::write(&path, editing).unwrap();
+        Self::start_reloading_on(path).await
+    }
+
+    async fn start_reloading_on(path: PathBuf) -> Self {
+        record();
         let (loaded, inputs) = config::load_noted(&path, &config::ProcessEnv);
         let plan = Arc::new(loaded.unwrap().plan);
         let app = App::build(Arc::clone(&plan), Arc::new(SystemClock))

@@ -303,6 +303,7 @@ fn doubts(proof: &Proof, strict: bool) -> String {
         path,
         line,
         column,
+        ..
     } in &proof.may_fail
     {
         text.push_str(&format!("note: {path}:{line}:{column}: {what}\n"));

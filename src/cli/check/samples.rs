@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::config::{Compiled, Diagnostic, RouteTest, Severity, TemplateFile};
+use crate::plan::RouteSample;
 use crate::template::{Read, ShownPath};
 use crate::trial::{self, Differences, Found, FoundMisfit, Mutated, Problem, Sample, TestOutcome};
 
@@ -74,7 +75,13 @@ impl Looked {
             }
             self.outcomes.push(outcome);
         }
-        let payloads: Vec<&Value> = samples.iter().map(Sample::payload).collect();
+        // Samples that expect nothing tell what payloads look like, too.
+        let of_file = |sample: &&RouteSample| !sample.test && file.routes.contains(&sample.route);
+        let plain = plan.studio.samples.iter().filter(of_file);
+        let plain: Vec<Value> = plain
+            .filter_map(|sample| serde_json::from_slice(&sample.body).ok())
+            .collect();
+        let payloads: Vec<&Value> = samples.iter().map(Sample::payload).chain(&plain).collect();
         // Without any sample that can be read every path would be missing.
         if !payloads.is_empty() {
             let reads = file.template.reads();

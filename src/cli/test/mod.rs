@@ -54,7 +54,9 @@ pub(super) fn run(args: &TestArgs) -> Outcome {
     if args.json {
         print_json(&report.as_json())?;
     } else if outcomes.is_empty() {
-        say("there are no tests: no route of the configuration has `tests:`");
+        say(
+            "there are no tests: no route of the configuration has `tests:` or a folder of `cases:`",
+        );
     } else {
         print(&report.as_text(report::is_coloured()))?;
     }

@@ -10,12 +10,14 @@ use tokio::sync::Notify;
 
 use super::event;
 use crate::clock::{Clock, SystemClock};
-use crate::delivery::{Attempt, Delivery, HELD, Next, State, StateKind};
+use crate::delivery::{Attempt, Delivery, HELD, LastAttempt, Next, State, StateKind};
 use crate::event::Event;
-use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
+use crate::id::{AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, TargetName};
+use crate::plan::Generation;
 use crate::store::{
     Admission, Admitted, AuditEntry, AuditNote, Claimed, Claims, DeadGroup, DeliveryFilter, Depth,
-    EventRow, Health, Lease, Novelty, Purged, Settled, Settlement, Store, StoreError,
+    EventFilter, EventRow, Found, Health, Lease, ListedDelivery, Novelty, Pause, Purged, Receipt,
+    ReplayState, Revival, RevivedBody, Settled, Settlement, Store, StoreError, Window,
 };
 
 /// A store in memory.
@@ -35,6 +37,10 @@ struct Inner {
     arrivals: HashMap<TargetName, Arc<Notify>>,
     released: Vec<DeliveryId>,
     audits: Vec<AuditEntry>,
+    receipts: HashMap<EventId, Receipt>,
+    generation: Option<(Digest, Generation)>,
+    pauses: BTreeMap<TargetName, Pause>,
+    replays: BTreeMap<ReplayId, ReplayState>,
     purged: HashMap<EventId, Timestamp>,
     claims: usize,
     resumes: usize,
@@ -80,6 +86,7 @@ impl MemoryStore {
                     attempts: 0,
                     started_at: now,
                     order: None,
+                    mark: None,
                 };
                 let id = delivery.id;
                 let notify = inner.notify(&delivery.target);
@@ -156,6 +163,72 @@ impl Inner {
         Arc::clone(self.arrivals.entry(target.clone()).or_default())
     }
 
+    fn pick_events<'a>(
+        &self,
+        filter: &EventFilter,
+        window: Window<EventId>,
+        events: impl Iterator<Item = &'a Arc<Event>>,
+    ) -> Found<EventRow, EventId> {
+        let row = |event: &Arc<Event>| {
+            let row = self.row(event);
+            let made = row.id.made_at();
+            let mine = || self.deliveries.values().filter(|it| it.event == row.id);
+            let passes = filter.event.is_none_or(|wanted| wanted == row.id)
+                && filter.since.is_none_or(|since| made >= since)
+                && filter.until.is_none_or(|until| made < until)
+                && filter.takes(
+                    &row.source,
+                    &row.event_type,
+                    row.message_id.as_deref(),
+                    row.deliveries.len(),
+                )
+                && (!filter.asks_for_delivery() || mine().any(|it| filter.takes_delivery(it)));
+            passes.then_some(row)
+        };
+        picked(window, events, |event| event.id(), row)
+    }
+
+    fn pick_deliveries<'a>(
+        &self,
+        filter: &DeliveryFilter,
+        window: Window<DeliveryId>,
+        deliveries: impl Iterator<Item = &'a Delivery>,
+    ) -> Found<ListedDelivery, DeliveryId> {
+        let row = |delivery: &Delivery| {
+            let made = delivery.id.made_at();
+            let parts = self.events[&delivery.event].parts();
+            let last = self.attempts.get(&delivery.id).and_then(|all| all.last());
+            let template = last.and_then(|it| it.sent?.template).map(|it| it.short());
+            let passes = filter.takes(delivery, template)
+                && filter.since.is_none_or(|since| made >= since)
+                && filter.until.is_none_or(|until| made < until)
+                && filter.takes_event(
+                    &parts.source,
+                    &parts.event_type,
+                    parts.message_id.as_deref(),
+                );
+            passes.then(|| self.listed(delivery))
+        };
+        picked(window, deliveries, |it| it.id, row)
+    }
+
+    fn listed(&self, delivery: &Delivery) -> ListedDelivery {
+        let parts = self.events[&delivery.event].parts();
+        let attempts = self.attempts.get(&delivery.id);
+        let attempts = attempts.map_or(&[][..], Vec::as_slice);
+        ListedDelivery {
+            delivery: delivery.clone(),
+            source: parts.source.clone(),
+            event_type: parts.event_type.clone(),
+            last: attempts.last().map(|it| LastAttempt {
+                started_at: it.started_at,
+                took: it.took,
+                result: (&it.outcome).into(),
+            }),
+            had_success: attempts.iter().any(|it| it.outcome.is_success()),
+        }
+    }
+
     fn row(&self, event: &Event) -> EventRow {
         let parts = event.parts();
         EventRow {
@@ -176,6 +249,33 @@ impl Inner {
     }
 }
 
+/// Those of `rows` that pass, as far as the window goes.
+fn picked<'a, T, Row, Id: Copy>(
+    window: Window<Id>,
+    rows: impl Iterator<Item = &'a T>,
+    id: impl Fn(&T) -> Id,
+    row: impl Fn(&T) -> Option<Row>,
+) -> Found<Row, Id>
+where
+    T: 'a,
+{
+    let mut found = Found {
+        rows: Vec::new(),
+        rest: None,
+    };
+    let mut rows = rows.peekable();
+    let mut looked_at = 0;
+    while let Some(next) = rows.next() {
+        found.rows.extend(row(next));
+        looked_at += 1;
+        if found.rows.len() >= window.limit || looked_at >= window.budget {
+            found.rest = rows.peek().map(|_| id(next));
+            break;
+        }
+    }
+    found
+}
+
 fn injected(left: &mut usize) -> Result<(), StoreError> {
     if *left == 0 {
         return Ok(());
@@ -190,6 +290,9 @@ impl Store for MemoryStore {
         let mut inner = self.lock();
         let event = admission.event.id();
         inner.events.insert(event, admission.event);
+        if let Some(receipt) = admission.receipt {
+            inner.receipts.insert(event, receipt);
+        }
         for delivery in admission.deliveries {
             inner.notify(&delivery.target).notify_waiters();
             inner.deliveries.insert(delivery.id, delivery);
@@ -310,19 +413,42 @@ impl Store for MemoryStore {
         Ok(resumed)
     }
 
-    async fn revive(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
+    async fn revive_as(&self, id: DeliveryId, how: Revival) -> Result<Delivery, StoreError> {
         let now = self.clock.now();
         let mut inner = self.lock();
         if let Some(why) = &inner.unavailable {
             return Err(StoreError::Unavailable(why.clone()));
         }
+        if how.body == RevivedBody::Anew {
+            inner.frozen.remove(&id);
+        }
         let delivery = inner.deliveries.get_mut(&id).ok_or(StoreError::NotFound)?;
         delivery.state = State::Pending { due: now };
         delivery.attempts = 0;
         delivery.started_at = now;
+        delivery.mark = Some(how.mark);
         let revived = delivery.clone();
         inner.notify(&revived.target).notify_waiters();
         Ok(revived)
+    }
+
+    async fn add_deliveries(
+        &self,
+        event: EventId,
+        deliveries: Vec<Delivery>,
+    ) -> Result<(), StoreError> {
+        let mut inner = self.lock();
+        if inner.purged.contains_key(&event) {
+            return Err(StoreError::Purged);
+        }
+        if !inner.events.contains_key(&event) {
+            return Err(StoreError::NotFound);
+        }
+        for delivery in deliveries {
+            inner.notify(&delivery.target).notify_waiters();
+            inner.deliveries.insert(delivery.id, delivery);
+        }
+        Ok(())
     }
 
     async fn discard(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
@@ -374,18 +500,33 @@ impl Store for MemoryStore {
         Ok(inner.row(event))
     }
 
-    async fn events(
-        &self,
-        before: Option<EventId>,
-        limit: usize,
-    ) -> Result<Vec<EventRow>, StoreError> {
+    async fn receipt(&self, id: EventId) -> Result<Option<Receipt>, StoreError> {
         let inner = self.lock();
-        let older = |(id, _): &(&EventId, &Arc<Event>)| before.is_none_or(|before| **id < before);
-        let newest_first = inner.events.iter().rev().filter(older);
-        Ok(newest_first
-            .take(limit)
-            .map(|(_, event)| inner.row(event))
-            .collect())
+        if !inner.events.contains_key(&id) {
+            return Err(StoreError::NotFound);
+        }
+        Ok(inner.receipts.get(&id).cloned())
+    }
+
+    async fn find_events(
+        &self,
+        filter: &EventFilter,
+        window: Window<EventId>,
+    ) -> Result<Found<EventRow, EventId>, StoreError> {
+        let inner = self.lock();
+        let newest_first = inner.events.values().rev();
+        let older = |event: &&Arc<Event>| window.past.is_none_or(|past| event.id() < past);
+        Ok(inner.pick_events(filter, window, newest_first.filter(older)))
+    }
+
+    async fn events_from(
+        &self,
+        filter: &EventFilter,
+        window: Window<EventId>,
+    ) -> Result<Found<EventRow, EventId>, StoreError> {
+        let inner = self.lock();
+        let newer = |event: &&Arc<Event>| window.past.is_none_or(|past| event.id() > past);
+        Ok(inner.pick_events(filter, window, inner.events.values().filter(newer)))
     }
 
     async fn delivery(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
@@ -394,29 +535,40 @@ impl Store for MemoryStore {
         delivery.cloned().ok_or(StoreError::NotFound)
     }
 
-    async fn deliveries(
+    async fn listed(&self, id: DeliveryId) -> Result<ListedDelivery, StoreError> {
+        let inner = self.lock();
+        let delivery = inner.deliveries.get(&id).ok_or(StoreError::NotFound)?;
+        Ok(inner.listed(delivery))
+    }
+
+    async fn frozen(&self, id: DeliveryId) -> Result<Option<Bytes>, StoreError> {
+        let inner = self.lock();
+        let delivery = inner.deliveries.get(&id).ok_or(StoreError::NotFound)?;
+        if inner.purged.contains_key(&delivery.event) {
+            return Err(StoreError::Purged);
+        }
+        Ok(inner.frozen.get(&id).cloned())
+    }
+
+    async fn find_deliveries(
         &self,
         filter: &DeliveryFilter,
-        before: Option<DeliveryId>,
-        limit: usize,
-    ) -> Result<Vec<Delivery>, StoreError> {
-        let passes = |delivery: &&Delivery| {
-            filter
-                .state
-                .is_none_or(|kind| delivery.state.kind() == kind)
-                && filter
-                    .target
-                    .as_ref()
-                    .is_none_or(|name| delivery.target == *name)
-                && filter
-                    .route
-                    .as_ref()
-                    .is_none_or(|name| delivery.route == *name)
-                && before.is_none_or(|before| delivery.id < before)
-        };
+        window: Window<DeliveryId>,
+    ) -> Result<Found<ListedDelivery, DeliveryId>, StoreError> {
         let inner = self.lock();
-        let newest_first = inner.deliveries.values().rev().filter(passes);
-        Ok(newest_first.take(limit).cloned().collect())
+        let newest_first = inner.deliveries.values().rev();
+        let older = |it: &&Delivery| window.past.is_none_or(|past| it.id < past);
+        Ok(inner.pick_deliveries(filter, window, newest_first.filter(older)))
+    }
+
+    async fn deliveries_from(
+        &self,
+        filter: &DeliveryFilter,
+        window: Window<DeliveryId>,
+    ) -> Result<Found<ListedDelivery, DeliveryId>, StoreError> {
+        let inner = self.lock();
+        let newer = |it: &&Delivery| window.past.is_none_or(|past| it.id > past);
+        Ok(inner.pick_deliveries(filter, window, inner.deliveries.values().filter(newer)))
     }
 
     async fn attempts(&self, id: DeliveryId) -> Result<Vec<Attempt>, StoreError> {
@@ -453,7 +605,25 @@ impl Store for MemoryStore {
     }
 
     async fn dead_groups(&self) -> Result<Vec<DeadGroup>, StoreError> {
-        Ok(Vec::new())
+        let inner = self.lock();
+        let mut groups: BTreeMap<_, DeadGroup> = BTreeMap::new();
+        for (id, delivery) in &inner.deliveries {
+            let State::Dead { reason, .. } = delivery.state else {
+                continue;
+            };
+            let group = groups
+                .entry((delivery.target.clone(), reason))
+                .or_insert_with(|| DeadGroup {
+                    target: delivery.target.clone(),
+                    reason,
+                    count: 0,
+                    oldest: *id,
+                    newest: *id,
+                });
+            group.count += 1;
+            group.newest = *id;
+        }
+        Ok(groups.into_values().collect())
     }
 
     async fn audit(&self, note: AuditNote) -> Result<AuditEntry, StoreError> {
@@ -474,6 +644,63 @@ impl Store for MemoryStore {
         let inner = self.lock();
         let older = |it: &&AuditEntry| before.is_none_or(|before| it.id < before);
         let newest_first = inner.audits.iter().rev().filter(older);
+        Ok(newest_first.take(limit).cloned().collect())
+    }
+
+    async fn generation(&self, fingerprint: Digest) -> Result<Generation, StoreError> {
+        let since = self.clock.now();
+        let mut inner = self.lock();
+        match inner.generation {
+            Some((known, generation)) if known == fingerprint => Ok(generation),
+            last => {
+                let number = last.map_or(0, |(_, last)| last.number) + 1;
+                let next = Generation { number, since };
+                inner.generation = Some((fingerprint, next));
+                Ok(next)
+            }
+        }
+    }
+
+    async fn set_pause(
+        &self,
+        target: &TargetName,
+        by: Option<String>,
+    ) -> Result<Option<Pause>, StoreError> {
+        let since = self.clock.now();
+        let mut inner = self.lock();
+        if let Some(why) = &inner.unavailable {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        let Some(by) = by else {
+            inner.pauses.remove(target);
+            return Ok(None);
+        };
+        let pause = inner.pauses.entry(target.clone());
+        Ok(Some(pause.or_insert(Pause { since, by }).clone()))
+    }
+
+    async fn pauses(&self) -> Result<BTreeMap<TargetName, Pause>, StoreError> {
+        Ok(self.lock().pauses.clone())
+    }
+
+    async fn put_replay(&self, replay: &ReplayState, _durable: bool) -> Result<(), StoreError> {
+        self.lock().replays.insert(replay.id, replay.clone());
+        Ok(())
+    }
+
+    async fn replay(&self, id: ReplayId) -> Result<ReplayState, StoreError> {
+        let inner = self.lock();
+        inner.replays.get(&id).cloned().ok_or(StoreError::NotFound)
+    }
+
+    async fn replays(
+        &self,
+        before: Option<ReplayId>,
+        limit: usize,
+    ) -> Result<Vec<ReplayState>, StoreError> {
+        let inner = self.lock();
+        let older = |it: &&ReplayState| before.is_none_or(|before| it.id < before);
+        let newest_first = inner.replays.values().rev().filter(older);
         Ok(newest_first.take(limit).cloned().collect())
     }
 

@@ -35,7 +35,13 @@ fn run(store: &Arc<MemoryStore>, target: Target) -> Running {
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     let current = Current::new(Arc::new(plan(vec![target])));
     let clock = Arc::new(SystemClock);
-    let dispatcher = Dispatcher::start(current.clone(), store, clock, Arc::clone(&metrics));
+    let dispatcher = Dispatcher::start(
+        current.clone(),
+        store,
+        clock,
+        Arc::clone(&metrics),
+        Arc::default(),
+    );
     Running {
         current,
         dispatcher,

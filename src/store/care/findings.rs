@@ -131,6 +131,7 @@ pub(super) fn record_words(kind: Kind, sequence: u64) -> String {
         Kind::Carried => "an event with what remains of its deliveries",
         Kind::Operator => "what an operator did",
         Kind::Purged => "what is left of a purged event",
+        Kind::Added => "new deliveries of a stored event",
     };
     format!("record {sequence}: {what}")
 }

@@ -7,10 +7,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::super::index::change::{Placed, What};
+use super::super::index::change::{Placed, Step, What};
 use super::super::index::rows::{DeliveryRow, Place};
 use super::super::journal::Position;
-use super::super::record::{Content, Moved, StoredState};
+use super::super::record::{Content, StoredState};
 use crate::id::{DeliveryId, EventId, RouteName, TargetName};
 
 /// Dedupe keys beyond which the expired ones are looked for.
@@ -39,6 +39,8 @@ pub(super) struct EventEntry {
     pub at: Place,
     /// Its deliveries.
     pub deliveries: Box<[DeliveryId]>,
+    /// Whether its data was purged.
+    purged: bool,
 }
 
 /// A delivery.
@@ -68,10 +70,15 @@ impl Ledger {
     pub(super) fn apply(&mut self, content: &Content, at: Position) {
         match What::new(content, at.into()) {
             What::Accepted { at, placed } => self.accept(at, &placed),
-            What::Moved { moved, frozen, .. } => self.moved(&moved, frozen, at.into()),
+            What::Moved(step) => self.moved(&step, at.into()),
+            What::Added { event, deliveries } => self.add(event, &deliveries, at.into()),
             // what is left of a purged event takes the place of what there was, as with one written anew
             What::Carried(placed) | What::Purged { placed, .. } => self.carry(&placed),
-            What::Audited(_) | What::Scrubbed(_) => {}
+            What::Audited(_)
+            | What::Scrubbed(_)
+            | What::Paused(..)
+            | What::Replayed(_)
+            | What::Planned(_) => {}
         }
     }
 
@@ -90,7 +97,34 @@ impl Ledger {
         }
     }
 
-    fn moved(&mut self, moved: &Moved, frozen: bool, at: Place) {
+    /// As the index does: what is added to an event that is not there is dropped. It may be carried on further behind; if
+    /// not, the event was lost.
+    fn add(&mut self, event: EventId, deliveries: &[(DeliveryId, DeliveryRow)], at: Place) {
+        let Some(mut entry) = self.events.remove(&event) else {
+            for (id, row) in deliveries {
+                let state = row.state;
+                self.orphans.insert(*id, Orphan { at, state });
+            }
+            return;
+        };
+        if !entry.purged {
+            let new = deliveries.iter().map(|(id, _)| *id);
+            entry.deliveries = entry.deliveries.iter().copied().chain(new).collect();
+            for (id, row) in deliveries {
+                let known = self.entry(row);
+                self.deliveries.insert(*id, known);
+            }
+        }
+        self.events.insert(event, entry);
+    }
+
+    fn moved(&mut self, step: &Step, at: Place) {
+        let Step {
+            moved,
+            frozen,
+            anew,
+            ..
+        } = step;
         let id = DeliveryId::from_bytes(moved.delivery);
         let Some(known) = self.deliveries.get_mut(&id) else {
             if moved.state.is_open() {
@@ -108,8 +142,11 @@ impl Ledger {
         known.state = moved.state;
         known.attempts = moved.attempts;
         known.started_at = moved.started_at;
-        if frozen {
+        if *frozen {
             known.frozen = Some(at);
+        }
+        if *anew {
+            known.frozen = None;
         }
     }
 
@@ -139,6 +176,7 @@ impl Ledger {
         let event = EventEntry {
             at: placed.event.at,
             deliveries: ids.collect(),
+            purged: placed.event.purged_at.is_some(),
         };
         self.events.insert(placed.id, event);
         if let Some((key, row)) = &placed.key {

@@ -304,14 +304,14 @@ pub async fn listings_are_newest_first_in_pages(mut world: World) {
         (
             DeliveryFilter {
                 target: target("audit"),
-                state: Some(StateKind::Pending),
+                states: [StateKind::Pending].into(),
                 ..DeliveryFilter::default()
             },
             pending_audit,
         ),
         (
             DeliveryFilter {
-                state: Some(StateKind::Delivered),
+                states: [StateKind::Delivered].into(),
                 ..DeliveryFilter::default()
             },
             vec![done],
@@ -344,9 +344,11 @@ pub async fn depths_and_groups_are_counted(mut world: World) {
     world.pass(10);
     world.admit(&["erp", "crm"]).await;
     world.admit(&["erp"]).await;
+    let mut dead = Vec::new();
     for reason in [DeadReason::Gone, DeadReason::Render] {
         let claimed = world.claim_one("erp").await;
         world.settle(&claimed, Next::Bury(reason), None).await;
+        dead.push(claimed.delivery.id);
     }
     let claimed = world.claim_one("crm").await;
     world.settle(&claimed, Next::Done, None).await;
@@ -357,10 +359,12 @@ pub async fn depths_and_groups_are_counted(mut world: World) {
         dead,
         oldest_pending: Some(oldest),
     };
-    let group = |reason| DeadGroup {
+    let group = |reason, id| DeadGroup {
         target: name("erp"),
         reason,
         count: 1,
+        oldest: id,
+        newest: id,
     };
     for _ in 0..2 {
         assert_eq!(
@@ -369,7 +373,10 @@ pub async fn depths_and_groups_are_counted(mut world: World) {
         );
         assert_eq!(
             world.store.dead_groups().await.unwrap(),
-            [group(DeadReason::Render), group(DeadReason::Gone)]
+            [
+                group(DeadReason::Render, dead[1]),
+                group(DeadReason::Gone, dead[0])
+            ]
         );
         world.restart().await;
     }

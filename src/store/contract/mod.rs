@@ -3,6 +3,7 @@
 //! All times come from a manual clock. Each case gets a fresh bench and names itself when it fails.
 
 mod cases;
+mod door;
 mod operators;
 mod orders;
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 
 use super::{
     Admission, Claimed, DedupeKey, DeliveryFilter, Novelty, Settled, Settlement, Store, StoreError,
+    Window,
 };
 use crate::clock::ManualClock;
 use crate::delivery::{Attempt, Delivery, Failure, Next, Outcome, State};
@@ -110,6 +112,7 @@ impl World {
                 started_at: self.now(),
                 took: Duration::from_millis(5),
                 outcome,
+                sent: None,
             },
             next,
             frozen: frozen.map(|text| Bytes::from(text.to_owned())),
@@ -147,11 +150,13 @@ pub fn admission(now: Timestamp, targets: &[&str], body: &str) -> Admission {
         attempts: 0,
         started_at: now,
         order: None,
+        mark: None,
     });
     Admission {
         deliveries: deliveries.collect(),
         event: Arc::new(event),
         dedupe: None,
+        receipt: None,
     }
 }
 
@@ -179,12 +184,19 @@ pub async fn everything(store: &dyn Store) -> String {
             }
         }
         assert_eq!(store.event_row(row.id).await.as_ref(), Ok(row));
+        text += &format!("  {:?}\n", store.receipt(row.id).await.unwrap());
     }
     let all = DeliveryFilter::default();
-    for delivery in store.deliveries(&all, None, usize::MAX).await.unwrap() {
-        let attempts = store.attempts(delivery.id).await.unwrap();
-        text += &format!("{delivery:?}\n  {attempts:?}\n");
+    let window = Window::first(usize::MAX);
+    for listed in store.find_deliveries(&all, window).await.unwrap().rows {
+        let id = listed.delivery.id;
+        let attempts = store.attempts(id).await.unwrap();
+        let frozen = store.frozen(id).await;
+        text += &format!("{listed:?}\n  {attempts:?}\n  {frozen:?}\n");
+        assert_eq!(store.listed(id).await, Ok(listed));
     }
+    text += &format!("{:?}\n", store.pauses().await.unwrap());
+    text += &format!("{:?}\n", store.replays(None, usize::MAX).await.unwrap());
     text += &format!("{:?}\n", store.audits(None, usize::MAX).await.unwrap());
     text += &format!("{:?}\n", store.depths().await.unwrap());
     text += &format!("{:?}\n", store.dead_groups().await.unwrap());
@@ -234,6 +246,21 @@ pub async fn contract(new: impl Fn() -> Box<dyn Bench>) {
         many_are_held_and_do_not_stand_in_the_way,
         a_purged_event_is_gone_but_for_its_tombstone,
         an_event_in_any_state_can_be_purged,
+    );
+    cases!(
+        new,
+        door,
+        events_are_found_by_what_they_are,
+        deliveries_are_found_by_what_they_are,
+        how_an_event_came_in_is_kept,
+        what_was_sent_is_kept,
+        what_is_rendered_anew_begins_anew,
+        deliveries_are_added_to_what_is_stored,
+        many_are_added_to_one_event_at_a_time,
+        what_is_added_stands_at_the_end_of_its_line,
+        configurations_are_numbered,
+        pauses_are_kept_until_they_end,
+        replays_are_kept_as_they_stand,
     );
     cases!(
         new,

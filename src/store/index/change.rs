@@ -2,10 +2,13 @@
 
 use super::super::journal::Position;
 use super::super::record::{
-    Carried, Content, Moved, Operator, StoredDelivery, StoredEvent, StoredKey,
+    Carried, Content, Moved, Operator, StoredAttempt, StoredDelivery, StoredEvent, StoredKey,
+    StoredMark, StoredState,
 };
-use super::rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, Place};
-use crate::id::{DeliveryId, EventId};
+use super::rows::{
+    AuditRow, DeliveryRow, IndexedEvent, KeyRow, LastRow, PauseRow, Place, PlanRow, ReplayRow,
+};
+use crate::id::{DeliveryId, EventId, TargetName};
 
 /// One record, as the index takes it in.
 #[derive(Debug, Clone)]
@@ -29,18 +32,24 @@ pub enum What {
         placed: Placed,
     },
     /// A delivery moved on.
-    Moved {
-        /// To what.
-        moved: Moved,
-        /// Whether the record is that of an attempt.
-        attempt: bool,
-        /// Whether the record holds the frozen body.
-        frozen: bool,
+    Moved(Step),
+    /// An event has new deliveries. Where the event is, only who knows it can say.
+    Added {
+        /// The event.
+        event: EventId,
+        /// They.
+        deliveries: Vec<(DeliveryId, DeliveryRow)>,
     },
     /// An event was written anew; what is not in it any more is gone.
     Carried(Placed),
     /// An operator did something.
     Audited(AuditRow),
+    /// A target was paused or resumed.
+    Paused(TargetName, Option<PauseRow>),
+    /// A replay stands like this.
+    Replayed(ReplayRow),
+    /// This configuration came into force.
+    Planned(PlanRow),
     /// An event's data was purged.
     Purged {
         /// What is left of it.
@@ -50,6 +59,35 @@ pub enum What {
     },
     /// The earlier records of a purged event are emptied.
     Scrubbed(EventId),
+}
+
+/// How a delivery moved on.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// To what.
+    pub moved: Moved,
+    /// The attempt, where the record is that of one.
+    pub attempt: Option<LastRow>,
+    /// Whether the record holds the frozen body.
+    pub frozen: bool,
+    /// By what it was taken up again, if it was.
+    pub mark: Option<Box<StoredMark>>,
+    /// Whether its frozen body counts no more.
+    pub anew: bool,
+}
+
+impl Step {
+    /// A move and nothing else.
+    #[must_use]
+    pub fn plain(moved: Moved) -> Self {
+        Self {
+            moved,
+            attempt: None,
+            frozen: false,
+            mark: None,
+            anew: false,
+        }
+    }
 }
 
 /// An event and its deliveries as a record places them.
@@ -69,18 +107,21 @@ impl Placed {
     /// An event at this place.
     pub fn new<'a>(
         event: &StoredEvent,
-        deliveries: impl Iterator<Item = (&'a StoredDelivery, bool, bool)>,
+        deliveries: impl Iterator<Item = (&'a StoredDelivery, bool, &'a [StoredAttempt])>,
         key: Option<StoredKey>,
         at: Place,
     ) -> Self {
         let id = EventId::from_bytes(event.id);
         let deliveries: Vec<_> = deliveries
-            .map(|(delivery, frozen, logged)| {
+            .map(|(delivery, frozen, log)| {
                 let mut row = DeliveryRow::new(delivery, id, at);
                 row.frozen = frozen.then_some(at);
-                if logged {
+                if let Some(last) = log.last() {
                     row.logged(at);
+                    row.last = Some(last.into());
                 }
+                let succeeded = log.iter().any(|one| LastRow::from(one).is_success());
+                row.had_success |= succeeded || matches!(row.state, StoredState::Delivered(_));
                 (DeliveryId::from_bytes(delivery.id), row)
             })
             .collect();
@@ -103,22 +144,31 @@ impl Placed {
     fn carried(carried: &Carried, at: Place) -> Self {
         let deliveries = carried.deliveries.iter();
         let deliveries =
-            deliveries.map(|one| (&one.delivery, one.frozen.is_some(), !one.log.is_empty()));
-        Self::new(&carried.event, deliveries, carried.key, at)
+            deliveries.map(|one| (&one.delivery, one.frozen.is_some(), one.log.as_slice()));
+        let mut placed = Self::new(&carried.event, deliveries, carried.key, at);
+        placed.event.added = carried.added;
+        placed
     }
 
     /// Sets place and number of the record, once they are known.
     pub fn place(&mut self, at: Place, sequence: u64) {
         self.event.at = at;
+        rank(&mut self.deliveries, sequence);
         for (_, row) in &mut self.deliveries {
             row.event_at = at;
-            if let Some(order) = &mut row.order
-                && order.rank == 0
-            {
-                order.rank = sequence;
-            }
             row.frozen = row.frozen.map(|_| at);
             row.log.iter_mut().for_each(|logged| *logged = at);
+        }
+    }
+}
+
+/// Gives deliveries that are new their place in their lines.
+fn rank(deliveries: &mut [(DeliveryId, DeliveryRow)], sequence: u64) {
+    for (_, row) in deliveries {
+        if let Some(order) = &mut row.order
+            && order.rank == 0
+        {
+            order.rank = sequence;
         }
     }
 }
@@ -140,22 +190,34 @@ impl What {
     pub fn new(content: &Content, at: Place) -> Self {
         match content {
             Content::Accepted(it) => {
-                let deliveries = it.deliveries.iter().map(|one| (one, false, false));
+                let deliveries = it.deliveries.iter().map(|one| (one, false, &[][..]));
                 Self::Accepted {
                     at: it.at,
                     placed: Placed::new(&it.event, deliveries, it.key, at),
                 }
             }
-            Content::Attempted(it) => Self::Moved {
-                moved: it.moved.clone(),
-                attempt: true,
+            Content::Attempted(it) => Self::Moved(Step {
+                attempt: Some((&it.attempt).into()),
                 frozen: it.frozen.is_some(),
-            },
-            Content::Revived(moved) | Content::Discarded(moved) => Self::Moved {
-                moved: moved.clone(),
-                attempt: false,
-                frozen: false,
-            },
+                ..Step::plain(it.moved.clone())
+            }),
+            Content::Revived(it) => Self::Moved(Step {
+                mark: it.mark.map(Box::new),
+                anew: it.anew,
+                ..Step::plain(it.moved.clone())
+            }),
+            Content::Discarded(moved) => Self::Moved(Step::plain(moved.clone())),
+            Content::Added(it) => {
+                let event = EventId::from_bytes(it.event);
+                let row = |one: &StoredDelivery| {
+                    let id = DeliveryId::from_bytes(one.id);
+                    (id, DeliveryRow::new(one, event, at))
+                };
+                Self::Added {
+                    event,
+                    deliveries: it.deliveries.iter().map(row).collect(),
+                }
+            }
             Content::Carried(it) => Self::Carried(Placed::carried(it, at)),
             Content::Purged(it) => {
                 let mut placed = Placed::carried(&it.remains, at);
@@ -173,6 +235,19 @@ impl What {
                 at,
                 audit: audit.clone(),
             }),
+            Content::Operator(Operator::Pause(pause)) => {
+                let row = PauseRow {
+                    at,
+                    pause: pause.clone(),
+                };
+                Self::Paused(pause.target.clone(), Some(row))
+            }
+            Content::Operator(Operator::Unpause(target)) => Self::Paused(target.clone(), None),
+            Content::Operator(Operator::Replay(replay)) => Self::Replayed(ReplayRow {
+                at,
+                replay: replay.clone(),
+            }),
+            Content::Operator(Operator::Plan(plan)) => Self::Planned(PlanRow { at, plan: *plan }),
         }
     }
 
@@ -182,8 +257,16 @@ impl What {
             Self::Accepted { placed, .. } | Self::Carried(placed) | Self::Purged { placed, .. } => {
                 placed.place(at, sequence)
             }
+            Self::Added { deliveries, .. } => rank(deliveries, sequence),
             Self::Audited(row) => row.at = at,
-            Self::Moved { .. } | Self::Scrubbed(_) => {}
+            Self::Paused(_, row) => {
+                if let Some(row) = row {
+                    row.at = at;
+                }
+            }
+            Self::Replayed(row) => row.at = at,
+            Self::Planned(row) => row.at = at,
+            Self::Moved(_) | Self::Scrubbed(_) => {}
         }
     }
 
@@ -194,7 +277,13 @@ impl What {
         const BASE: usize = 400;
         const EACH: usize = 600;
         match self {
-            Self::Moved { .. } | Self::Scrubbed(_) => BASE,
+            Self::Moved(_) | Self::Scrubbed(_) | Self::Paused(..) | Self::Planned(_) => BASE,
+            Self::Replayed(row) => {
+                BASE.saturating_add(usize::try_from(row.replay.size()).unwrap_or(BASE))
+            }
+            Self::Added { deliveries, .. } => {
+                BASE.saturating_add(deliveries.len().saturating_mul(EACH))
+            }
             Self::Audited(row) => {
                 BASE.saturating_add(usize::try_from(row.audit.size()).unwrap_or(BASE))
             }
@@ -207,13 +296,8 @@ impl What {
 
 /// What a delivery's row becomes by a move at this place; `None` if it was overtaken.
 #[must_use]
-pub fn moved_row(
-    row: &DeliveryRow,
-    moved: &Moved,
-    attempt: bool,
-    frozen: bool,
-    at: Place,
-) -> Option<DeliveryRow> {
+pub fn moved_row(row: &DeliveryRow, step: &Step, at: Place) -> Option<DeliveryRow> {
+    let moved = &step.moved;
     if moved.revision <= row.revision {
         return None;
     }
@@ -222,11 +306,18 @@ pub fn moved_row(
     row.state = moved.state;
     row.attempts = moved.attempts;
     row.started_at = moved.started_at;
-    if attempt {
+    if let Some(last) = step.attempt {
         row.logged(at);
+        row.attempted(last);
     }
-    if frozen {
+    if step.frozen {
         row.frozen = Some(at);
+    }
+    if let Some(mark) = &step.mark {
+        row.mark = Some(mark.clone());
+    }
+    if step.anew {
+        row.frozen = None;
     }
     Some(row)
 }

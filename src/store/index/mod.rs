@@ -18,9 +18,12 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::line::LinePlace;
-use crate::id::{AuditId, DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, ReplayId, TargetName};
 use keys::Keys;
-use rows::{AuditRow, DeliveryRow, IndexedEvent, KeyRow, MetaRow, SegmentRow, TargetRow};
+use rows::{
+    AuditRow, DeliveryRow, IndexedEvent, KeyRow, MetaRow, PauseRow, PlanRow, ReplayRow, SegmentRow,
+    TargetRow,
+};
 use stage::{Promoted, Stage};
 
 /// How often sled writes out what it holds in memory and makes room in its file, which it does at no other time.
@@ -306,6 +309,58 @@ impl Index {
         Ok(audits)
     }
 
+    /// Replays whose last record stands in the segment.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn replayed(&self, segment: u64) -> Result<Vec<ReplayRow>, IndexError> {
+        let mut replays = Vec::new();
+        for row in self.with_prefix(rows::replayed_prefix(segment)) {
+            if let Some(id) = rows::last_replay(&row?.0) {
+                replays.extend(self.replay(id)?);
+            }
+        }
+        Ok(replays)
+    }
+
+    /// A replay.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn replay(&self, id: ReplayId) -> Result<Option<ReplayRow>, IndexError> {
+        self.get(&rows::replay_key(id))
+    }
+
+    /// Replays, newest first, older than `before`.
+    pub fn replays(
+        &self,
+        before: Option<ReplayId>,
+    ) -> impl Iterator<Item = Result<(ReplayId, ReplayRow), IndexError>> + use<> {
+        let end = before.map_or(vec![rows::REPLAY + 1], rows::replay_key);
+        packed::descend(&self.db, rows::REPLAY, end)
+            .filter_map(|row| decode(row, rows::last_replay))
+    }
+
+    /// The configuration that came into force last.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn plan(&self) -> Result<Option<PlanRow>, IndexError> {
+        self.get(rows::PLAN)
+    }
+
+    /// All targets that are paused.
+    ///
+    /// # Errors
+    /// If sled says no.
+    pub fn pauses(&self) -> Result<Vec<PauseRow>, IndexError> {
+        let mut pauses = Vec::new();
+        for row in self.with_prefix(vec![rows::PAUSE]) {
+            pauses.push(postcard::from_bytes(&row?.1)?);
+        }
+        Ok(pauses)
+    }
+
     /// The counts of all targets that have any.
     ///
     /// # Errors
@@ -433,6 +488,67 @@ impl Index {
         let end = before.map_or(vec![rows::DELIVERY + 1], rows::delivery_key);
         packed::descend(&self.db, rows::DELIVERY, end)
             .filter_map(|row| decode(row, rows::last_delivery))
+    }
+
+    /// Deliveries, oldest first, from an id on.
+    pub fn deliveries_from(
+        &self,
+        from: DeliveryId,
+    ) -> impl Iterator<Item = Result<(DeliveryId, DeliveryRow), IndexError>> + use<> {
+        self.between(rows::delivery_key(from), vec![rows::DELIVERY])
+            .filter_map(|row| decode(row, rows::last_delivery))
+    }
+
+    /// The dead deliveries of a target for one reason, by its code, newest first, older than `below`.
+    pub fn dead_below(
+        &self,
+        target: &TargetName,
+        code: u8,
+        below: Option<DeliveryId>,
+    ) -> impl Iterator<Item = Result<DeliveryId, IndexError>> + use<> {
+        let prefix = rows::dead_prefix(target, code);
+        let end = match below {
+            Some(id) => rows::dead_key(target, code, id),
+            // longer than any id, so above all of them
+            None => [prefix.as_slice(), &[u8::MAX; 17]].concat(),
+        };
+        packed::descend(&self.db, rows::DEAD, end)
+            .take_while(move |row| {
+                row.as_ref()
+                    .map_or(true, |(key, _)| key.starts_with(&prefix))
+            })
+            .filter_map(|row| match row {
+                Ok((key, _)) => rows::last_delivery(&key).map(Ok),
+                Err(error) => Some(Err(error)),
+            })
+    }
+
+    /// The same, oldest first, from an id on.
+    pub fn dead_above(
+        &self,
+        target: &TargetName,
+        code: u8,
+        from: DeliveryId,
+    ) -> impl Iterator<Item = Result<DeliveryId, IndexError>> + use<> {
+        let start = rows::dead_key(target, code, from);
+        self.between(start, rows::dead_prefix(target, code))
+            .filter_map(|row| match row {
+                Ok((key, _)) => rows::last_delivery(&key).map(Ok),
+                Err(error) => Some(Err(error)),
+            })
+    }
+
+    /// Events, oldest first, from an id on.
+    pub fn events_from(
+        &self,
+        from: EventId,
+    ) -> impl Iterator<Item = Result<(EventId, IndexedEvent), IndexError>> + '_ {
+        self.between(rows::event_key(from), vec![rows::EVENT])
+            .filter_map(|row| decode(row, rows::last_event))
+            .map(|row: Result<(EventId, IndexedEvent), _>| {
+                let (id, event) = row?;
+                Ok((id, self.whole(id, event)?))
+            })
     }
 
     /// Events, newest first, older than `before`.

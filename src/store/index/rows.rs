@@ -3,17 +3,22 @@
 //! Promise: no value is over 2 KB; bodies are never in it. The rows are no contract: an index of
 //! another [`VERSION`] is rebuilt from the journal.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::journal::Position;
 use super::super::record::{
-    self, StoredAudit, StoredDelivery, StoredEvent, StoredOrder, StoredState,
+    self, StoredAttempt, StoredAudit, StoredDelivery, StoredEvent, StoredMark, StoredOrder,
+    StoredPause, StoredPlan, StoredReplay, StoredState,
 };
-use crate::delivery::Delivery;
-use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
+use crate::delivery::{Delivery, LastAttempt};
+use crate::id::{
+    AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, SourceName, TargetName,
+};
 
 /// The version of keys and rows.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Most bytes of a message id or type in a row; longer ones are read from the journal.
 pub const INLINE_TEXT: usize = 400;
@@ -27,6 +32,8 @@ pub const MORE_DELIVERIES: usize = 100;
 /// Attempts of a delivery whose records are remembered, the latest; some 8 bytes each.
 pub const KEPT_ATTEMPTS: usize = 64;
 
+/// The one row of the configuration that came into force last: [`PlanRow`].
+pub const PLAN: &[u8] = b"l";
 /// The one row that says how far the index is.
 pub const META: &[u8] = b"m";
 /// Audit id -> [`AuditRow`].
@@ -51,12 +58,18 @@ pub const AGE: u8 = b'o';
 pub const DUE: u8 = b'q';
 /// Event id: events that were purged and whose earlier records are not emptied yet.
 pub const UNSCRUBBED: u8 = b'p';
+/// Replay id -> [`ReplayRow`].
+pub const REPLAY: u8 = b'r';
 /// Segment, event id: events whose record stands in the segment.
 pub const PLACED: u8 = b's';
+/// Segment, replay id: replays whose last record stands in the segment.
+pub const REPLAYED: u8 = b'u';
 /// Target, order key, rank, delivery id: deliveries that hold up those behind them, in their order.
 pub const LINE: u8 = b'w';
 /// Target, reason, delivery id: dead deliveries.
 pub const DEAD: u8 = b'x';
+/// Target -> [`PauseRow`].
+pub const PAUSE: u8 = b'z';
 
 /// A position in the journal, as rows hold it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -112,6 +125,56 @@ pub struct DeliveryRow {
     pub order: Option<StoredOrder>,
     /// Whether its event's data was purged; then it stays as it is.
     pub purged: bool,
+    /// Its last attempt.
+    pub last: Option<LastRow>,
+    /// By what it was last taken up again. Few are.
+    pub mark: Option<Box<StoredMark>>,
+    /// Whether its target has ever answered 2xx to it.
+    pub had_success: bool,
+}
+
+/// The last attempt of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastRow {
+    /// When it began.
+    pub started_at: i64,
+    /// Milliseconds that it took.
+    pub took: u32,
+    /// What came of it, see [`record::result_code`].
+    pub code: u16,
+    /// The beginning of the hash of the template that it was made with, if that is known.
+    pub template: Option<[u8; 8]>,
+}
+
+impl LastRow {
+    /// Whether the target has taken it.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        record::result(self.code).is_success()
+    }
+}
+
+impl From<&StoredAttempt> for LastRow {
+    fn from(attempt: &StoredAttempt) -> Self {
+        Self {
+            started_at: attempt.started_at,
+            took: u32::try_from(attempt.took).unwrap_or(u32::MAX),
+            code: record::result_code(&attempt.outcome),
+            template: attempt
+                .sent
+                .and_then(|sent| sent.template.map(|hash| Digest::from_bytes(hash).short())),
+        }
+    }
+}
+
+impl From<LastRow> for LastAttempt {
+    fn from(row: LastRow) -> Self {
+        Self {
+            started_at: record::time(row.started_at),
+            took: Duration::from_millis(row.took.into()),
+            result: record::result(row.code),
+        }
+    }
 }
 
 impl DeliveryRow {
@@ -131,6 +194,9 @@ impl DeliveryRow {
             log: Vec::new(),
             order: delivery.order,
             purged: false,
+            last: None,
+            mark: delivery.mark.map(Box::new),
+            had_success: delivery.had_success,
         }
     }
 
@@ -139,6 +205,13 @@ impl DeliveryRow {
         self.log.push(at);
         let over = self.log.len().saturating_sub(KEPT_ATTEMPTS);
         self.log.drain(..over);
+    }
+
+    /// Notes what an attempt came to, by which it is in the state that it has now.
+    pub fn attempted(&mut self, last: LastRow) {
+        let has_it = matches!(self.state, StoredState::Delivered(_));
+        self.had_success |= has_it || last.is_success();
+        self.last = Some(last);
     }
 
     /// When it is due, if it is pending.
@@ -168,6 +241,8 @@ impl DeliveryRow {
             attempts: self.attempts,
             started_at: self.started_at,
             order: self.order,
+            mark: self.mark.as_deref().copied(),
+            had_success: self.had_success,
         }
     }
 }
@@ -197,6 +272,8 @@ pub struct IndexedEvent {
     pub key: Option<[u8; 32]>,
     /// When its data was purged.
     pub purged_at: Option<i64>,
+    /// Whether deliveries were added to it later.
+    pub added: bool,
 }
 
 impl IndexedEvent {
@@ -226,6 +303,7 @@ impl IndexedEvent {
             more: 0,
             key,
             purged_at: None,
+            added: false,
         }
     }
 
@@ -260,6 +338,33 @@ pub struct AuditRow {
     pub audit: StoredAudit,
 }
 
+/// That a target is paused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PauseRow {
+    /// Where its record is.
+    pub at: Place,
+    /// The pause.
+    pub pause: StoredPause,
+}
+
+/// A replay.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayRow {
+    /// Where its last record is.
+    pub at: Place,
+    /// The replay.
+    pub replay: StoredReplay,
+}
+
+/// The configuration that came into force last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// Where its record is.
+    pub at: Place,
+    /// The configuration.
+    pub plan: StoredPlan,
+}
+
 /// What is in a segment of the journal.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SegmentRow {
@@ -269,9 +374,9 @@ pub struct SegmentRow {
     pub deliveries: u64,
     /// Those of them that are pending or dead.
     pub open: u64,
-    /// Bytes of its audit entries, roughly.
-    pub audit_bytes: u64,
-    /// When the youngest of events and audit entries came in.
+    /// Bytes of its audit entries and replays, roughly.
+    pub operator_bytes: u64,
+    /// When the youngest of events and audit entries came in, or the last of its replays was changed.
     pub newest: i64,
 }
 
@@ -385,6 +490,30 @@ pub fn audit_key(id: AuditId) -> Vec<u8> {
     key(AUDIT, &[id.as_bytes()])
 }
 
+/// The key of a replay.
+#[must_use]
+pub fn replay_key(id: ReplayId) -> Vec<u8> {
+    key(REPLAY, &[id.as_bytes()])
+}
+
+/// What the keys of a segment's replays begin with.
+#[must_use]
+pub fn replayed_prefix(segment: u64) -> Vec<u8> {
+    key(REPLAYED, &[&segment.to_be_bytes()])
+}
+
+/// The key of a replay in its segment.
+#[must_use]
+pub fn replayed_key(segment: u64, id: ReplayId) -> Vec<u8> {
+    key(REPLAYED, &[&segment.to_be_bytes(), id.as_bytes()])
+}
+
+/// The key of a paused target.
+#[must_use]
+pub fn pause_key(target: &TargetName) -> Vec<u8> {
+    key(PAUSE, &[target.as_str().as_bytes()])
+}
+
 /// What the keys of a segment's audit entries begin with.
 #[must_use]
 pub fn audited_prefix(segment: u64) -> Vec<u8> {
@@ -471,6 +600,12 @@ pub fn timed_parts(key: &[u8]) -> Option<(i64, DeliveryId)> {
     Some((unsortable(*time), DeliveryId::from_bytes(*id)))
 }
 
+/// What the keys of a target's dead deliveries of one reason begin with.
+#[must_use]
+pub fn dead_prefix(target: &TargetName, code: u8) -> Vec<u8> {
+    key(DEAD, &[target.as_str().as_bytes(), &[0], &[code]])
+}
+
 /// The key of a dead delivery.
 #[must_use]
 pub fn dead_key(target: &TargetName, code: u8, id: DeliveryId) -> Vec<u8> {
@@ -504,6 +639,13 @@ pub fn last_delivery(key: &[u8]) -> Option<DeliveryId> {
 pub fn last_audit(key: &[u8]) -> Option<AuditId> {
     let (_, id) = key.split_last_chunk::<16>()?;
     Some(AuditId::from_bytes(*id))
+}
+
+/// The replay at the end of a key.
+#[must_use]
+pub fn last_replay(key: &[u8]) -> Option<ReplayId> {
+    let (_, id) = key.split_last_chunk::<16>()?;
+    Some(ReplayId::from_bytes(*id))
 }
 
 /// The event at the end of a key.
@@ -572,6 +714,8 @@ mod tests {
                 state: StoredState::Dead(i64::MAX, 7),
                 attempts: u32::MAX,
                 started_at: i64::MAX,
+                mark: None,
+                had_success: true,
                 order: Some(StoredOrder {
                     key: [255; 16],
                     skip: true,
@@ -584,6 +728,17 @@ mod tests {
         delivery.frozen = Some(at);
         (0..200).for_each(|_| delivery.logged(at));
         assert_eq!(delivery.log.len(), KEPT_ATTEMPTS);
+        delivery.last = Some(LastRow {
+            started_at: i64::MAX,
+            took: u32::MAX,
+            code: u16::MAX,
+            template: Some([255; 8]),
+        });
+        delivery.mark = Some(Box::new(StoredMark {
+            job: Some([255; 16]),
+            mode: 255,
+            of: Some([255; 16]),
+        }));
         largest.push(postcard::to_stdvec(&delivery).unwrap());
         let text = || "w".repeat(5000);
         let note = crate::store::AuditNote {
@@ -595,6 +750,22 @@ mod tests {
         };
         let audit = StoredAudit::new(AuditId::generate(), jiff::Timestamp::MAX, &note);
         largest.push(postcard::to_stdvec(&AuditRow { at, audit }).unwrap());
+        let replay = StoredReplay {
+            id: [255; 16],
+            at: i64::MAX,
+            created_at: i64::MAX,
+            created_by: "w".repeat(256),
+            mode: 255,
+            filter: "f".repeat(crate::store::MAX_FILTER_BYTES),
+            rate: Some("1000000/s".to_owned()),
+            phase: 255,
+            total: Some(u64::MAX),
+            counts: [u64::MAX; 5],
+            cursor: Some([255; 16]),
+            finished_at: Some(i64::MAX),
+            error: Some("e".repeat(256)),
+        };
+        largest.push(postcard::to_stdvec(&ReplayRow { at, replay }).unwrap());
         for row in largest {
             assert!(row.len() <= 2048, "{} bytes", row.len());
         }

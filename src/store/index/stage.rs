@@ -15,11 +15,11 @@ use super::super::record::{HELD, StoredState};
 use super::change::{Change, Placed, What, moved_row};
 use super::packed::{self, Unpacked};
 use super::rows::{
-    self, AGE, AuditRow, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, SegmentRow,
-    TargetRow,
+    self, AGE, AuditRow, DUE, DeliveryRow, IndexedEvent, KeyRow, META, MetaRow, Place, ReplayRow,
+    SegmentRow, TargetRow,
 };
 use super::{DueKey, Index, IndexError};
-use crate::id::{AuditId, DeliveryId, EventId, TargetName};
+use crate::id::{AuditId, DeliveryId, EventId, ReplayId, TargetName};
 
 /// Changes that are not written yet, over the rows of an index.
 pub struct Stage<'a> {
@@ -72,20 +72,21 @@ impl<'a> Stage<'a> {
                 self.meta.latest = self.meta.latest.max(*at);
                 self.accept(*at, placed)?;
             }
-            What::Moved {
-                moved,
-                attempt,
-                frozen,
-            } => {
-                let id = DeliveryId::from_bytes(moved.delivery);
+            What::Moved(step) => {
+                let id = DeliveryId::from_bytes(step.moved.delivery);
                 if let Some(old) = self.get::<DeliveryRow>(&rows::delivery_key(id))?
-                    && let Some(new) = moved_row(&old, moved, *attempt, *frozen, change.at)
+                    && let Some(new) = moved_row(&old, step, change.at)
                 {
                     self.set_delivery(id, Some(old), Some(new))?;
                 }
             }
             What::Carried(placed) => self.carry(placed)?,
+            What::Added { event, deliveries } => self.add(*event, deliveries)?,
             What::Audited(row) => self.audit(row)?,
+            What::Paused(target, Some(row)) => self.put(rows::pause_key(target), row)?,
+            What::Paused(target, None) => self.remove(rows::pause_key(target))?,
+            What::Replayed(row) => self.replay(row)?,
+            What::Planned(row) => self.put(rows::PLAN.to_vec(), row)?,
             What::Purged { placed, scrubbed } => self.bury(placed, *scrubbed)?,
             What::Scrubbed(id) => self.remove(rows::unscrubbed_key(*id))?,
         }
@@ -140,11 +141,7 @@ impl<'a> Stage<'a> {
             row.events = row.events.saturating_add(1);
             row.newest = row.newest.max(placed.event.received_at);
         })?;
-        let (event, lots) = placed.event.clone().split();
-        self.put(rows::event_key(placed.id), &event)?;
-        for (number, lot) in lots.iter().enumerate() {
-            self.put(rows::more_key(placed.id, number), lot)?;
-        }
+        self.put_event(placed.id, placed.event.clone())?;
         self.put(rows::placed_key(segment, placed.id), &())?;
         for (id, row) in &placed.deliveries {
             self.set_delivery(*id, None, Some(row.clone()))?;
@@ -157,15 +154,43 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Takes out an event and its deliveries; its dedupe key stays until it expires.
-    ///
-    /// # Errors
-    /// If a row cannot be read.
-    pub fn remove_event(&mut self, id: EventId) -> Result<(), IndexError> {
-        let Some(event) = self.get::<IndexedEvent>(&rows::event_key(id))? else {
+    /// New deliveries of an event that is gone or purged, or of one that was lost, are dropped.
+    fn add(
+        &mut self,
+        id: EventId,
+        deliveries: &[(DeliveryId, DeliveryRow)],
+    ) -> Result<(), IndexError> {
+        let Some(mut event) = self.get::<IndexedEvent>(&rows::event_key(id))? else {
             return Ok(());
         };
-        let mut deliveries = event.deliveries;
+        if event.purged_at.is_some() {
+            return Ok(());
+        }
+        let known = self.take_deliveries(id, &mut event)?;
+        event.deliveries = known;
+        event
+            .deliveries
+            .extend(deliveries.iter().map(|(id, _)| *id));
+        event.added = true;
+        let at = event.at;
+        self.put_event(id, event)?;
+        for (id, row) in deliveries {
+            let row = DeliveryRow {
+                event_at: at,
+                ..row.clone()
+            };
+            self.set_delivery(*id, None, Some(row))?;
+        }
+        Ok(())
+    }
+
+    /// All deliveries that an event names; those that stand in other rows than its own are taken out of them.
+    fn take_deliveries(
+        &mut self,
+        id: EventId,
+        event: &mut IndexedEvent,
+    ) -> Result<Vec<DeliveryId>, IndexError> {
+        let mut deliveries = std::mem::take(&mut event.deliveries);
         let mut number = 0;
         let mut left = event.more as usize;
         while left > 0 {
@@ -176,7 +201,29 @@ impl<'a> Stage<'a> {
             deliveries.extend(lot);
             number = number.saturating_add(1);
         }
-        for delivery in deliveries {
+        event.more = 0;
+        Ok(deliveries)
+    }
+
+    /// Puts the row of an event, which names all its deliveries.
+    fn put_event(&mut self, id: EventId, event: IndexedEvent) -> Result<(), IndexError> {
+        let (event, lots) = event.split();
+        self.put(rows::event_key(id), &event)?;
+        for (number, lot) in lots.iter().enumerate() {
+            self.put(rows::more_key(id, number), lot)?;
+        }
+        Ok(())
+    }
+
+    /// Takes out an event and its deliveries; its dedupe key stays until it expires.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn remove_event(&mut self, id: EventId) -> Result<(), IndexError> {
+        let Some(mut event) = self.get::<IndexedEvent>(&rows::event_key(id))? else {
+            return Ok(());
+        };
+        for delivery in self.take_deliveries(id, &mut event)? {
             let old = self.get::<DeliveryRow>(&rows::delivery_key(delivery))?;
             self.set_delivery(delivery, old, None)?;
         }
@@ -193,7 +240,7 @@ impl<'a> Stage<'a> {
         let id = row.audit.id();
         self.remove_audit(id)?;
         self.count_segment(row.at.segment, |counts| {
-            counts.audit_bytes = counts.audit_bytes.saturating_add(row.audit.size());
+            counts.operator_bytes = counts.operator_bytes.saturating_add(row.audit.size());
             counts.newest = counts.newest.max(row.audit.at);
         })?;
         self.put(rows::audited_key(row.at.segment, id), &())?;
@@ -211,7 +258,34 @@ impl<'a> Stage<'a> {
         self.remove(rows::audit_key(id))?;
         self.remove(rows::audited_key(row.at.segment, id))?;
         self.count_segment(row.at.segment, |counts| {
-            counts.audit_bytes = counts.audit_bytes.saturating_sub(row.audit.size());
+            counts.operator_bytes = counts.operator_bytes.saturating_sub(row.audit.size());
+        })
+    }
+
+    /// Puts a replay in, or how far it is now.
+    fn replay(&mut self, row: &ReplayRow) -> Result<(), IndexError> {
+        let id = row.replay.id();
+        self.remove_replay(id)?;
+        self.count_segment(row.at.segment, |counts| {
+            counts.operator_bytes = counts.operator_bytes.saturating_add(row.replay.size());
+            counts.newest = counts.newest.max(row.replay.at);
+        })?;
+        self.put(rows::replayed_key(row.at.segment, id), &())?;
+        self.put(rows::replay_key(id), row)
+    }
+
+    /// Takes out a replay.
+    ///
+    /// # Errors
+    /// If a row cannot be read.
+    pub fn remove_replay(&mut self, id: ReplayId) -> Result<(), IndexError> {
+        let Some(row) = self.get::<ReplayRow>(&rows::replay_key(id))? else {
+            return Ok(());
+        };
+        self.remove(rows::replay_key(id))?;
+        self.remove(rows::replayed_key(row.at.segment, id))?;
+        self.count_segment(row.at.segment, |counts| {
+            counts.operator_bytes = counts.operator_bytes.saturating_sub(row.replay.size());
         })
     }
 

@@ -65,11 +65,13 @@ pub enum Kind {
     Operator = 6,
     /// The tombstone of an event whose data was purged.
     Purged = 7,
+    /// A stored event has new deliveries.
+    Added = 8,
 }
 
 impl Kind {
     /// Every kind, the highest number last.
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Attempted,
         Self::Revived,
@@ -77,6 +79,7 @@ impl Kind {
         Self::Carried,
         Self::Operator,
         Self::Purged,
+        Self::Added,
     ];
 
     fn from_number(number: u8) -> Option<Self> {

@@ -1,12 +1,14 @@
-//! Records of what operators do: the audit log, the end of a purge. Later kinds (pauses, replay jobs) are further variants.
+//! Records of what operators do: the audit log, the end of a purge, and what they want kept (see [`super::kept`]). Later kinds
+//! are further variants.
 //!
 //! Promise: as in [`super`]; every text has a bound, so that an entry fits into one row of the index.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::kept::{StoredPause, StoredPlan, StoredReplay};
 use super::{cut, time};
-use crate::id::AuditId;
+use crate::id::{AuditId, TargetName};
 use crate::store::{AuditEntry, AuditNote};
 
 /// Most bytes of actor, action and subject, each.
@@ -22,6 +24,14 @@ pub enum Operator {
     Audit(StoredAudit),
     /// The earlier records of this event, which was purged, are emptied.
     Scrubbed([u8; 16]),
+    /// This configuration came into force.
+    Plan(StoredPlan),
+    /// A target is paused.
+    Pause(StoredPause),
+    /// A target is not paused any more.
+    Unpause(TargetName),
+    /// A replay stands like this now; the last one counts.
+    Replay(StoredReplay),
 }
 
 /// An entry of the audit log.

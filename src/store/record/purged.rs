@@ -37,6 +37,10 @@ impl StoredAttempt {
             | StoredOutcome::Failed(_, text)
             | StoredOutcome::Unsendable(_, text) => text.clear(),
         }
+        // a hash of what was sent could be guessed back to it
+        if let Some(sent) = &mut self.sent {
+            sent.body = None;
+        }
     }
 }
 
@@ -74,7 +78,12 @@ impl Content {
                 .is_some_and(|key| is_twin(EventId::from_bytes(it.event.id), key.key)),
             Self::Carried(it) => it.event.id == *event.as_bytes(),
             Self::Attempted(it) => is_ours(DeliveryId::from_bytes(it.moved.delivery)),
-            Self::Revived(_) | Self::Discarded(_) | Self::Operator(_) | Self::Purged(_) => false,
+            // names, ids and states only
+            Self::Revived(_)
+            | Self::Discarded(_)
+            | Self::Operator(_)
+            | Self::Purged(_)
+            | Self::Added(_) => false,
         };
         if !ours {
             return None;

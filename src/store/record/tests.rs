@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::delivery::{BodyFrom, Sent};
+use crate::id::Digest;
 
 fn stored(state: StoredState) -> StoredDelivery {
     StoredDelivery {
@@ -14,6 +16,8 @@ fn stored(state: StoredState) -> StoredDelivery {
         attempts: 2,
         started_at: 1_700_000_000_123,
         order: None,
+        mark: None,
+        had_success: false,
     }
 }
 
@@ -36,6 +40,7 @@ fn attempt(outcome: StoredOutcome) -> StoredAttempt {
         started_at: 1_700_000_001_000,
         took: 250,
         outcome,
+        sent: None,
     }
 }
 
@@ -67,6 +72,7 @@ fn samples() -> Vec<(&'static str, Content)> {
                     stored(StoredState::Dead(1_700_000_000_123, 1)),
                 ],
                 key: Some(key),
+                receipt: None,
             }),
         ),
         (
@@ -85,7 +91,14 @@ fn samples() -> Vec<(&'static str, Content)> {
                 frozen: None,
             }),
         ),
-        ("revived", Content::Revived(moved(StoredState::Pending(5)))),
+        (
+            "revived",
+            Content::Revived(Revived {
+                moved: moved(StoredState::Pending(5)),
+                mark: None,
+                anew: false,
+            }),
+        ),
         (
             "discarded",
             Content::Discarded(moved(StoredState::Discarded(6))),
@@ -103,6 +116,8 @@ fn samples() -> Vec<(&'static str, Content)> {
                     ],
                 }],
                 key: Some(key),
+                receipt: None,
+                added: false,
             }),
         ),
         (
@@ -139,6 +154,8 @@ fn samples() -> Vec<(&'static str, Content)> {
                         log: vec![attempt(StoredOutcome::Answered(503, None, String::new()))],
                     }],
                     key: Some(key),
+                    receipt: None,
+                    added: false,
                 },
             }),
         ),
@@ -169,6 +186,111 @@ fn ordered_samples() -> Vec<(&'static str, Content)> {
         .collect()
 }
 
+/// What version 3 says besides; these bytes are committed, too.
+fn full_samples() -> Vec<(&'static str, Content)> {
+    let mark = StoredMark {
+        job: Some([10; 16]),
+        mode: 2,
+        of: Some([11; 16]),
+    };
+    let sent = StoredSent {
+        generation: 300,
+        template: Some([12; 32]),
+        body_from: 1,
+        body: Some([13; 32]),
+    };
+    let receipt = StoredReceipt {
+        scheme: "standard-webhooks".to_owned(),
+        secret: 1,
+        skew: Some(-2),
+        covered: true,
+        generation: 300,
+    };
+    let mut all: Vec<_> = ordered_samples();
+    for name in ["attempted", "attempted-done", "revived"] {
+        all.extend(samples().into_iter().filter(|(known, _)| *known == name));
+    }
+    for (_, content) in &mut all {
+        match content {
+            Content::Accepted(it) => it.receipt = Some(receipt.clone()),
+            Content::Attempted(it) => it.attempt.sent = Some(sent),
+            Content::Revived(it) => (it.mark, it.anew) = (Some(mark), true),
+            Content::Carried(it) | Content::Purged(Purged { remains: it, .. }) => {
+                (it.receipt, it.added) = (Some(receipt.clone()), true);
+                it.deliveries[0].delivery.mark = Some(mark);
+                it.deliveries[0].delivery.had_success = true;
+                it.deliveries[0].log[0].sent = Some(StoredSent { body: None, ..sent });
+            }
+            _ => {}
+        }
+    }
+    let added = Added {
+        at: 1_700_000_000_003,
+        event: [1; 16],
+        deliveries: vec![StoredDelivery {
+            mark: Some(mark),
+            order: Some(StoredOrder {
+                key: [4; 16],
+                skip: false,
+                rank: 0,
+            }),
+            ..stored(StoredState::Pending(1_700_000_000_003))
+        }],
+    };
+    let plan = StoredPlan {
+        number: 300,
+        fingerprint: [14; 32],
+        since: 1_700_000_000_004,
+    };
+    let pause = StoredPause {
+        target: "erp".parse().unwrap(),
+        since: 1_700_000_000_005,
+        by: "10.0.0.7".to_owned(),
+    };
+    let replay = StoredReplay {
+        id: [10; 16],
+        at: 1_700_000_000_007,
+        created_at: 1_700_000_000_006,
+        created_by: "10.0.0.7".to_owned(),
+        mode: 2,
+        filter: r#"{"route":"orders"}"#.to_owned(),
+        rate: Some("50/s".to_owned()),
+        phase: 1,
+        total: Some(70),
+        counts: [5, 3, 1, 1, 0],
+        cursor: Some([2; 16]),
+        finished_at: None,
+        error: None,
+    };
+    all.extend([
+        ("added", Content::Added(added)),
+        ("operator-plan", Content::Operator(Operator::Plan(plan))),
+        ("operator-pause", Content::Operator(Operator::Pause(pause))),
+        (
+            "operator-unpause",
+            Content::Operator(Operator::Unpause("erp".parse().unwrap())),
+        ),
+        (
+            "operator-replay",
+            Content::Operator(Operator::Replay(replay)),
+        ),
+    ]);
+    all
+}
+
+/// All of these with the version by which they are written.
+fn versions() -> Vec<(u8, &'static str, Content)> {
+    let of = |version, samples: Vec<(&'static str, Content)>| {
+        samples
+            .into_iter()
+            .map(move |(name, content)| (version, name, content))
+    };
+    of(1, samples())
+        .chain(of(2, ordered_samples()))
+        .chain(of(3, full_samples()))
+        .collect()
+}
+
 fn fixture(version: u8, name: &str) -> PathBuf {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     root.join("tests/cases/store")
@@ -179,13 +301,14 @@ fn fixture(version: u8, name: &str) -> PathBuf {
 fn stored_bytes_of_every_version_are_still_read_and_written() {
     hold_to_fixtures(1, samples());
     hold_to_fixtures(2, ordered_samples());
+    hold_to_fixtures(3, full_samples());
 }
 
 /// With `BLESS_STORE_FIXTURES` set, missing files are written; existing ones never change.
 fn hold_to_fixtures(version: u8, samples: Vec<(&'static str, Content)>) {
     for (name, content) in samples {
         let path = fixture(version, name);
-        let encoded = content.encode().unwrap();
+        let encoded = content.encode_as(version).unwrap();
         if std::env::var_os("BLESS_STORE_FIXTURES").is_some() && !path.exists() {
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
             std::fs::write(&path, &encoded).unwrap();
@@ -194,14 +317,12 @@ fn hold_to_fixtures(version: u8, samples: Vec<(&'static str, Content)>) {
         let read = Content::decode_payload(content.kind(), version, &bytes).unwrap();
         assert_eq!(read, content, "{name}");
         assert_eq!(encoded, bytes, "{name}");
-        let read = Content::decode_payload(content.kind(), VERSION, &bytes).unwrap();
-        assert_eq!(read, content, "{name}");
     }
 }
 
 #[test]
 fn damaged_and_newer_payloads_are_refused() {
-    for (name, content) in samples().into_iter().chain(ordered_samples()) {
+    for (name, content) in samples().into_iter().chain(full_samples()) {
         let bytes = content.encode().unwrap();
         let short = bytes.get(..bytes.len() - 1).unwrap();
         assert!(
@@ -211,7 +332,7 @@ fn damaged_and_newer_payloads_are_refused() {
         assert!(
             matches!(
                 Content::decode_payload(content.kind(), VERSION + 1, &bytes),
-                Err(RecordError::Newer(3))
+                Err(RecordError::Newer(4))
             ),
             "{name}"
         );
@@ -222,8 +343,8 @@ fn damaged_and_newer_payloads_are_refused() {
 #[test]
 fn emptied_payloads_are_read_and_hold_nothing() {
     let id = EventId::from_bytes([1; 16]);
-    for (name, content) in samples() {
-        let bytes = content.encode().unwrap();
+    for (version, name, content) in versions() {
+        let bytes = content.encode_as(version).unwrap();
         let is_ours = |delivery| delivery == DeliveryId::from_bytes([2; 16]);
         let Some(empty) = content.without(id, |_, _| false, is_ours) else {
             let kept = [
@@ -231,12 +352,17 @@ fn emptied_payloads_are_read_and_hold_nothing() {
                 "discarded",
                 "operator-audit",
                 "operator-scrubbed",
+                "operator-plan",
+                "operator-pause",
+                "operator-unpause",
+                "operator-replay",
+                "added",
                 "purged",
             ];
             assert!(kept.contains(&name) || name == "attempted-done", "{name}");
             continue;
         };
-        let mut padded = empty.encode().unwrap();
+        let mut padded = empty.encode_as(version).unwrap();
         assert!(padded.len() < bytes.len(), "{name}");
         padded.resize(bytes.len(), 0);
         for written in [
@@ -253,7 +379,7 @@ fn emptied_payloads_are_read_and_hold_nothing() {
                 .any(|it| it == written.as_bytes());
             assert!(!found, "{name}: {written}");
         }
-        let read = Content::decode_payload(content.kind(), 1, &padded).unwrap();
+        let read = Content::decode_payload(content.kind(), version, &padded).unwrap();
         assert_eq!(read, empty, "{name}");
         assert_eq!(
             empty.without(id, |_, _| false, is_ours),
@@ -306,6 +432,12 @@ fn attempts_and_states_survive() {
             failure: Failure::Tls,
             detail: "no".to_owned(),
         },
+        sent: Some(Sent {
+            generation: Some(3),
+            template: Some(Digest::of(b"template")),
+            body_from: Some(BodyFrom::Rendered),
+            body: Some(Digest::of(b"{}")),
+        }),
     };
     assert_eq!(Attempt::from(StoredAttempt::from(&attempt)), attempt);
     for state in [

@@ -21,6 +21,7 @@ fn done(claimed: &Claimed, clock: &ManualClock) -> Settlement {
                 retry_after: None,
                 snippet: String::new(),
             },
+            sent: None,
         },
         next: Next::Done,
         frozen: None,

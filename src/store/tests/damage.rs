@@ -152,7 +152,12 @@ fn things(record: &Record) -> Vec<Thing> {
             deliveries.chain([event(&it.event.id)]).collect()
         }
         Content::Attempted(it) => vec![delivery(&it.moved.delivery)],
-        Content::Revived(it) | Content::Discarded(it) => vec![delivery(&it.delivery)],
+        Content::Revived(it) => vec![delivery(&it.moved.delivery)],
+        Content::Discarded(it) => vec![delivery(&it.delivery)],
+        Content::Added(it) => {
+            let deliveries = it.deliveries.iter().map(|one| delivery(&one.id));
+            deliveries.chain([event(&it.event)]).collect()
+        }
         Content::Carried(it) => {
             let deliveries = it.deliveries.iter();
             let deliveries = deliveries.map(|one| delivery(&one.delivery.id));
@@ -165,6 +170,7 @@ fn things(record: &Record) -> Vec<Thing> {
         }
         Content::Operator(Operator::Scrubbed(id)) => vec![event(&id)],
         Content::Operator(Operator::Audit(it)) => vec![Thing::Audit(it.id())],
+        Content::Operator(_) => Vec::new(),
     }
 }
 

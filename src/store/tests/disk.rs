@@ -35,6 +35,7 @@ fn settlement(number: u32, clock: &ManualClock, next: Next) -> Settlement {
                 retry_after: None,
                 snippet: String::new(),
             },
+            sent: None,
         },
         next,
         frozen: Some("frozen".into()),

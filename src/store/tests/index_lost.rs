@@ -26,6 +26,7 @@ fn settlement(number: u32, clock: &ManualClock, next: Next) -> Settlement {
                 retry_after: None,
                 snippet: "no".to_owned(),
             },
+            sent: None,
         },
         next,
         frozen: Some("frozen".into()),
@@ -250,6 +251,7 @@ pub(super) fn leave_unacknowledged(store: &Path, admission: &Admission, expires:
             body: dedupe.body,
             expires,
         }),
+        receipt: None,
     });
     journal.append(Entry {
         version: record::VERSION,

@@ -6,6 +6,7 @@ mod cleaning;
 mod damage;
 mod disk;
 mod index_lost;
+mod kept;
 mod purge;
 mod random;
 

@@ -19,20 +19,66 @@ use world::World;
 #[derive(Debug, Clone)]
 enum Op {
     Admit(Admit),
-    Claim { target: u8, most: usize },
-    Settle { which: u8, freeze: bool, end: End },
-    Release { which: u8 },
-    Hold { which: u8 },
-    Resume { target: u8, other: bool },
-    Revive { which: u8 },
-    Discard { which: u8 },
-    Purge { which: u8 },
+    Claim {
+        target: u8,
+        most: usize,
+    },
+    Settle {
+        which: u8,
+        freeze: bool,
+        end: End,
+    },
+    Release {
+        which: u8,
+    },
+    Hold {
+        which: u8,
+    },
+    Resume {
+        target: u8,
+        other: bool,
+    },
+    Revive {
+        which: u8,
+    },
+    /// Taken up again by a replay, rendered anew or not.
+    Replay {
+        which: u8,
+        job: u8,
+        anew: bool,
+    },
+    /// New deliveries of an event.
+    Add {
+        which: u8,
+        legs: Vec<Leg>,
+    },
+    /// A target is paused, or not any more.
+    Pause {
+        target: u8,
+        on: bool,
+    },
+    /// How far a replay is.
+    Progress {
+        job: u8,
+        end: bool,
+    },
+    /// A configuration comes into force.
+    Plan(u8),
+    Discard {
+        which: u8,
+    },
+    Purge {
+        which: u8,
+    },
     Audit,
     Pass(Duration),
     Clean,
     Fold(Fold),
     Restart(Index),
-    Crash { index: Index, cleaning: bool },
+    Crash {
+        index: Index,
+        cleaning: bool,
+    },
     Compare,
 }
 
@@ -143,15 +189,9 @@ fn setting() -> impl Strategy<Value = Setting> {
         )
 }
 
-fn admit() -> impl Strategy<Value = Op> {
-    let windows = prop_oneof![
-        3 => Just(Duration::from_secs(60)),
-        1 => Just(Duration::from_secs(2 * HOUR)),
-        1 => Just(Duration::from_secs(10 * DAY)),
-    ];
-    let key = (0..6u8, 0..2u8, windows).prop_map(|(key, body, window)| Key { key, body, window });
+fn leg() -> impl Strategy<Value = Leg> {
     let on_dead = prop_oneof![Just(OnDead::Hold), Just(OnDead::Skip)];
-    let leg = (
+    (
         0..3u8,
         prop::bool::weighted(0.2),
         prop::option::weighted(0.7, (0..3u8, on_dead)),
@@ -162,10 +202,19 @@ fn admit() -> impl Strategy<Value = Op> {
             other,
             order,
             is_dead,
-        });
+        })
+}
+
+fn admit() -> impl Strategy<Value = Op> {
+    let windows = prop_oneof![
+        3 => Just(Duration::from_secs(60)),
+        1 => Just(Duration::from_secs(2 * HOUR)),
+        1 => Just(Duration::from_secs(10 * DAY)),
+    ];
+    let key = (0..6u8, 0..2u8, windows).prop_map(|(key, body, window)| Key { key, body, window });
     (
         prop::option::weighted(0.4, key),
-        prop::collection::vec(leg, 0..=3),
+        prop::collection::vec(leg(), 0..=3),
         prop::bool::weighted(0.1),
     )
         .prop_map(|(key, legs, is_long)| Op::Admit(Admit { key, legs, is_long }))
@@ -212,8 +261,16 @@ fn op() -> impl Strategy<Value = Op> {
         20 => settle(),
         3 => which.prop_map(|which| Op::Release { which }),
         3 => which.prop_map(|which| Op::Hold { which }),
-        2 => (target, any::<bool>()).prop_map(|(target, other)| Op::Resume { target, other }),
-        4 => which.prop_map(|which| Op::Revive { which }),
+        2 => (target.clone(), any::<bool>())
+            .prop_map(|(target, other)| Op::Resume { target, other }),
+        3 => which.prop_map(|which| Op::Revive { which }),
+        3 => (which, 0..3u8, any::<bool>())
+            .prop_map(|(which, job, anew)| Op::Replay { which, job, anew }),
+        4 => (which, prop::collection::vec(leg(), 1..=3))
+            .prop_map(|(which, legs)| Op::Add { which, legs }),
+        1 => (target.clone(), any::<bool>()).prop_map(|(target, on)| Op::Pause { target, on }),
+        1 => (0..3u8, any::<bool>()).prop_map(|(job, end)| Op::Progress { job, end }),
+        1 => (0..2u8).prop_map(Op::Plan),
         3 => which.prop_map(|which| Op::Discard { which }),
         2 => which.prop_map(|which| Op::Purge { which }),
         1 => Just(Op::Audit),

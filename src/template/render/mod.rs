@@ -154,6 +154,7 @@ impl<'a> Renderer<'a> {
                 column: 1,
                 offset: 0,
                 length: 0,
+                characters: 0,
                 message: fault.message,
                 help: fault.help,
                 cause: fault.cause,

@@ -65,6 +65,7 @@ impl World {
                     retry_after: None,
                     snippet: "no".to_owned(),
                 },
+                sent: None,
             },
             next,
             frozen: Some("frozen".into()),

@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::super::super::{
-    Admission, AuditEntry, DeadGroup, Depth, EventRow, Novelty, Settlement, StoreError,
+    Admission, AuditEntry, DeadGroup, Depth, EventRow, ListedDelivery, Novelty, Pause, ReplayPhase,
+    ReplayState, Revival, RevivedBody, Settlement, StoreError,
 };
-use crate::delivery::{Attempt, DeadReason, Delivery, HELD, Next, Outcome, State, StateKind};
+use crate::delivery::{
+    Attempt, DeadReason, Delivery, HELD, LastAttempt, Next, Outcome, State, StateKind,
+};
 use crate::event::EventParts;
-use crate::id::{AuditId, DeliveryId, EventId, RouteName, TargetName};
+use crate::id::{AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, TargetName};
 use crate::order::{OnDead, OrderKey};
+use crate::plan::Generation;
 
 /// The body that earlier attempts have sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +37,7 @@ pub struct Known {
     pub received_at: Timestamp,
     pub attempts: Vec<Attempt>,
     pub frozen: Frozen,
+    pub had_success: bool,
     pub purged: bool,
 }
 
@@ -79,6 +84,12 @@ pub struct Model {
     pub known: BTreeMap<DeliveryId, Known>,
     pub events: BTreeMap<EventId, KnownEvent>,
     pub audits: BTreeMap<AuditId, AuditEntry>,
+    pub pauses: BTreeMap<TargetName, Pause>,
+    pub replays: BTreeMap<ReplayId, ReplayState>,
+    /// When each of them was put last.
+    pub replays_put: BTreeMap<ReplayId, Timestamp>,
+    /// The configuration that came into force last.
+    pub plan: Option<(Digest, Generation)>,
     /// Who is given out.
     pub claimed: BTreeSet<DeliveryId>,
     keys: BTreeMap<[u8; 32], Key>,
@@ -86,6 +97,8 @@ pub struct Model {
     /// take the last of these back.
     unsynced: Vec<Known>,
     admitted: u64,
+    /// Records that have put deliveries into lines.
+    ranks: u64,
 }
 
 impl Model {
@@ -113,17 +126,7 @@ impl Model {
             self.keys.insert(dedupe.key, key);
         }
         self.admitted += 1;
-        for delivery in &new.deliveries {
-            let known = Known {
-                delivery: delivery.clone(),
-                rank: self.admitted,
-                received_at: now,
-                attempts: Vec::new(),
-                frozen: Frozen::Never,
-                purged: false,
-            };
-            self.known.insert(delivery.id, known);
-        }
+        self.insert(&new.deliveries, now);
         let known = KnownEvent {
             parts: new.event.parts().clone(),
             marker: marker.to_owned(),
@@ -132,6 +135,49 @@ impl Model {
         self.events.insert(event, known);
         self.synced();
         (event, Novelty::New)
+    }
+
+    fn insert(&mut self, deliveries: &[Delivery], received_at: Timestamp) {
+        self.ranks += 1;
+        for delivery in deliveries {
+            let known = Known {
+                delivery: delivery.clone(),
+                rank: self.ranks,
+                received_at,
+                attempts: Vec::new(),
+                frozen: Frozen::Never,
+                had_success: false,
+                purged: false,
+            };
+            self.known.insert(delivery.id, known);
+        }
+    }
+
+    /// The answer to `add_deliveries`.
+    pub fn add(&mut self, event: EventId, new: &[Delivery]) -> Result<(), StoreError> {
+        let known = &self.events[&event];
+        if known.purged_at.is_some() {
+            return Err(StoreError::Purged);
+        }
+        let received_at = known.parts.received_at;
+        self.insert(new, received_at);
+        self.synced();
+        Ok(())
+    }
+
+    /// The answer to `generation`.
+    pub fn generation(&mut self, fingerprint: Digest, now: Timestamp) -> Generation {
+        let known = self.plan.filter(|(known, _)| *known == fingerprint);
+        if let Some((_, generation)) = known {
+            return generation;
+        }
+        let next = Generation {
+            number: self.plan.map_or(0, |(_, last)| last.number) + 1,
+            since: now,
+        };
+        self.plan = Some((fingerprint, next));
+        self.synced();
+        next
     }
 
     /// How many events were admitted.
@@ -199,6 +245,7 @@ impl Model {
         self.unsynced.push(known.clone());
         known.attempts.push(settlement.attempt.clone());
         known.delivery.attempts += 1;
+        known.had_success |= settlement.next == Next::Done;
         known.delivery.state = match settlement.next {
             Next::Done => State::Delivered { at: now },
             Next::RetryAt(due) => State::Pending { due },
@@ -246,13 +293,29 @@ impl Model {
         resumed
     }
 
-    /// The answer to `revive`, which fences who has it.
-    pub fn revive(&mut self, id: DeliveryId, now: Timestamp) -> Result<Delivery, StoreError> {
+    /// The answer to `revive_as`, which fences who has it.
+    pub fn revive_as(
+        &mut self,
+        id: DeliveryId,
+        how: Revival,
+        now: Timestamp,
+    ) -> Result<Delivery, StoreError> {
         let known = self.known.get_mut(&id).ok_or(StoreError::NotFound)?;
         if known.purged {
             return Err(StoreError::Purged);
         }
-        if !matches!(known.delivery.state, State::Pending { .. }) {
+        let anew = how.body == RevivedBody::Anew;
+        if anew && known.had_success {
+            return Err(StoreError::WrongState {
+                state: known.delivery.state.kind().as_str(),
+                wanted: "rendered anew under the id that its target has had with 2xx",
+            });
+        }
+        if anew {
+            known.frozen = Frozen::Never;
+        }
+        known.delivery.mark = Some(how.mark);
+        if anew || !matches!(known.delivery.state, State::Pending { .. }) {
             known.delivery.attempts = 0;
             known.delivery.started_at = now;
         }
@@ -358,6 +421,16 @@ impl Model {
         assert!(key.is_none(), "event {id} is gone, but its key counts yet");
     }
 
+    /// Forgets a replay that is gone, which must have been allowed to go.
+    pub fn replay_gone(&mut self, id: ReplayId, past: Timestamp) {
+        let replay = self.replays.remove(&id).unwrap();
+        let at = self.replays_put[&id];
+        assert!(
+            replay.phase != ReplayPhase::Running && at <= past,
+            "{replay:?} is gone before its time"
+        );
+    }
+
     /// Forgets an entry that is gone, which must have been allowed to go.
     pub fn audit_gone(&mut self, id: AuditId, past: Timestamp) {
         let entry = self.audits.remove(&id).unwrap();
@@ -390,6 +463,22 @@ impl Model {
         }
     }
 
+    /// How a delivery must be listed.
+    pub fn listed(&self, known: &Known) -> ListedDelivery {
+        let parts = &self.events[&known.delivery.event].parts;
+        ListedDelivery {
+            delivery: known.delivery.clone(),
+            source: parts.source.clone(),
+            event_type: parts.event_type.clone(),
+            last: known.attempts.last().map(|it| LastAttempt {
+                started_at: it.started_at,
+                took: it.took,
+                result: (&it.outcome).into(),
+            }),
+            had_success: known.had_success,
+        }
+    }
+
     pub fn depths(&self) -> Vec<Depth> {
         let mut depths: BTreeMap<&TargetName, Depth> = BTreeMap::new();
         for known in self.known.values().filter(|it| it.is_open()) {
@@ -413,19 +502,22 @@ impl Model {
     }
 
     pub fn dead_groups(&self) -> Vec<DeadGroup> {
-        let mut groups: BTreeMap<(&TargetName, DeadReason), u64> = BTreeMap::new();
-        for known in self.known.values() {
+        let mut groups: BTreeMap<(&TargetName, DeadReason), DeadGroup> = BTreeMap::new();
+        for (id, known) in &self.known {
             if let State::Dead { reason, .. } = known.delivery.state {
-                *groups.entry((&known.delivery.target, reason)).or_default() += 1;
+                let target = &known.delivery.target;
+                let group = groups.entry((target, reason)).or_insert_with(|| DeadGroup {
+                    target: target.clone(),
+                    reason,
+                    count: 0,
+                    oldest: *id,
+                    newest: *id,
+                });
+                group.count += 1;
+                group.newest = *id;
             }
         }
-        let groups = groups.into_iter();
-        let group = groups.map(|((target, reason), count)| DeadGroup {
-            target: target.clone(),
-            reason,
-            count,
-        });
-        group.collect()
+        groups.into_values().collect()
     }
 }
 
@@ -438,5 +530,8 @@ fn clear(attempt: &mut Attempt) {
     match &mut attempt.outcome {
         Outcome::Answered { snippet, .. } => snippet.clear(),
         Outcome::Failed { detail, .. } | Outcome::Unsendable { detail, .. } => detail.clear(),
+    }
+    if let Some(sent) = &mut attempt.sent {
+        sent.body = None;
     }
 }

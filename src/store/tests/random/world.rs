@@ -11,15 +11,18 @@ use jiff::Timestamp;
 
 use super::super::super::contract::{admission, name};
 use super::super::super::{
-    Admission, AuditNote, Claimed, DedupeKey, DeliveryFilter, LocalStore, Settled, Settlement,
-    Store, StoreError, StoreOptions,
+    Admission, AuditNote, Claimed, DedupeKey, DeliveryFilter, LocalStore, Pause, ReplayFilter,
+    ReplayPhase, ReplayState, Revival, Settled, Settlement, Store, StoreError, StoreOptions,
 };
 use super::super::{assert_sound, clock, open, options};
 use super::model::{Frozen, Model};
-use super::{Admit, DAY, End, Fold, Index, Op, Setting};
+use super::{Admit, DAY, End, Fold, Index, Leg, Op, Setting};
 use crate::clock::{Clock, ManualClock};
-use crate::delivery::{Attempt, DeadReason, Delivery, Failure, Next, Outcome, State, StateKind};
-use crate::id::{DeliveryId, EventId, TargetName};
+use crate::delivery::{
+    Attempt, BodyFrom, DeadReason, Delivery, Failure, Next, Outcome, ReplayMark, ReplayMode, Sent,
+    State, StateKind,
+};
+use crate::id::{DeliveryId, Digest, EventId, ReplayId, TargetName};
 use crate::order::{Order, OrderKey};
 
 const RETENTION: Duration = Duration::from_secs(7 * DAY);
@@ -108,6 +111,28 @@ impl World {
                 if let Some(id) = chosen(self.model.known.keys(), which) {
                     self.revive(id).await;
                 }
+            }
+            Op::Replay { which, job, anew } => {
+                if let Some(id) = chosen(self.model.known.keys(), which) {
+                    let mode = match anew {
+                        true => ReplayMode::Rerender,
+                        false => ReplayMode::Frozen,
+                    };
+                    self.revive_as(id, Revival::new(mode, Some(job_id(job))))
+                        .await;
+                }
+            }
+            Op::Add { which, legs } => {
+                if let Some(event) = chosen(self.model.events.keys(), which) {
+                    self.add(event, &legs).await;
+                }
+            }
+            Op::Pause { target, on } => self.pause(TARGETS[usize::from(target)], on).await,
+            Op::Progress { job, end } => self.progress(job_id(job), end).await,
+            Op::Plan(number) => {
+                let fingerprint = Digest::of(&[number]);
+                let wanted = self.model.generation(fingerprint, self.now());
+                assert_eq!(self.store.generation(fingerprint).await, Ok(wanted));
             }
             Op::Discard { which } => {
                 if let Some(id) = chosen(self.model.known.keys(), which) {
@@ -239,6 +264,12 @@ impl World {
                 started_at: now,
                 took: Duration::from_millis(1),
                 outcome,
+                sent: freeze.then(|| Sent {
+                    generation: self.model.plan.map(|(_, plan)| plan.number),
+                    template: Some(Digest::of(marker.as_bytes())),
+                    body_from: Some(BodyFrom::Rendered),
+                    body: Some(Digest::of(id.as_bytes())),
+                }),
             },
             next,
             frozen: renders.then(|| Bytes::from(format!("{marker} sent at {now} to {id}"))),
@@ -257,9 +288,73 @@ impl World {
     }
 
     async fn revive(&mut self, id: DeliveryId) {
-        let wanted = self.model.revive(id, self.now());
-        assert_eq!(self.store.revive(id).await, wanted);
+        self.revive_as(id, Revival::PLAIN).await;
+    }
+
+    async fn revive_as(&mut self, id: DeliveryId, how: Revival) {
+        let wanted = self.model.revive_as(id, how, self.now());
+        assert_eq!(self.store.revive_as(id, how).await, wanted);
         self.fence().await;
+    }
+
+    async fn add(&mut self, event: EventId, legs: &[Leg]) {
+        let now = self.now();
+        let mark = ReplayMark {
+            job: Some(job_id(0)),
+            mode: ReplayMode::Reroute,
+            of: self.model.known.keys().next().copied(),
+        };
+        let mut new = legs_of(legs, event, now);
+        new.iter_mut().for_each(|it| it.mark = Some(mark));
+        let wanted = self.model.add(event, &new);
+        assert_eq!(self.store.add_deliveries(event, new).await, wanted);
+    }
+
+    async fn pause(&mut self, target: &str, on: bool) {
+        let (target, since) = (name(target), self.now());
+        let by = "somebody".to_owned();
+        let paused = self.store.set_pause(&target, on.then(|| by.clone())).await;
+        let wanted = match on {
+            true => {
+                let pauses = self.model.pauses.entry(target);
+                Some(pauses.or_insert(Pause { since, by }).clone())
+            }
+            false => {
+                self.model.pauses.remove(&target);
+                None
+            }
+        };
+        assert_eq!(paused, Ok(wanted));
+    }
+
+    async fn progress(&mut self, id: ReplayId, end: bool) {
+        let now = self.now();
+        let replay = self.model.replays.entry(id).or_insert(ReplayState {
+            id,
+            created_at: now,
+            created_by: "somebody".to_owned(),
+            mode: ReplayMode::Rerender,
+            filter: ReplayFilter::default(),
+            rate: None,
+            phase: ReplayPhase::Running,
+            total: None,
+            done: 0,
+            revived: 0,
+            created: 0,
+            skipped: 0,
+            failed: 0,
+            cursor: None,
+            finished_at: None,
+            error: None,
+        });
+        replay.done += 1;
+        if end {
+            (replay.phase, replay.finished_at) = (ReplayPhase::Done, Some(now));
+        }
+        let put = self.store.put_replay(replay, true).await;
+        assert_eq!(put, Ok(()));
+        self.model.replays_put.insert(id, now);
+        self.model.synced();
     }
 
     async fn discard(&mut self, id: DeliveryId) {
@@ -389,6 +484,12 @@ impl World {
         for id in known.into_iter().filter(|id| !listed.contains(id)) {
             self.model.audit_gone(id, past);
         }
+        let listed = store.replays(None, usize::MAX).await.unwrap();
+        let listed: BTreeSet<_> = listed.into_iter().map(|it| it.id).collect();
+        let known: Vec<_> = self.model.replays.keys().copied().collect();
+        for id in known.into_iter().filter(|id| !listed.contains(id)) {
+            self.model.replay_gone(id, past);
+        }
     }
 
     /// Everything that can be read is as the model says.
@@ -408,6 +509,13 @@ impl World {
         let audits = store.audits(None, usize::MAX).await.unwrap();
         let wanted: Vec<_> = model.audits.values().rev().cloned().collect();
         assert_eq!(audits, wanted);
+        assert_eq!(store.pauses().await.as_ref(), Ok(&model.pauses));
+        let replays = store.replays(None, usize::MAX).await.unwrap();
+        let wanted: Vec<_> = model.replays.values().rev().cloned().collect();
+        assert_eq!(replays, wanted);
+        if let Some((fingerprint, generation)) = model.plan {
+            assert_eq!(store.generation(fingerprint).await, Ok(generation));
+        }
         assert_eq!(store.depths().await.unwrap(), model.depths());
         assert_eq!(store.dead_groups().await.unwrap(), model.dead_groups());
     }
@@ -419,18 +527,14 @@ impl World {
         for target in TARGETS {
             for state in StateKind::ALL {
                 filters.push(DeliveryFilter {
-                    state: Some(state),
                     target: Some(name(target)),
-                    route: None,
+                    ..DeliveryFilter::of_state(state)
                 });
             }
         }
         for filter in filters {
             let found = store.deliveries(&filter, None, usize::MAX).await.unwrap();
-            let passes = |it: &&Delivery| {
-                filter.state.is_none_or(|state| it.state.kind() == state)
-                    && filter.target.as_ref().is_none_or(|to| it.target == *to)
-            };
+            let passes = |it: &&Delivery| filter.takes(it, None);
             let wanted: Vec<_> = newest_first().filter(passes).cloned().collect();
             assert_eq!(found, wanted, "{filter:?}");
         }
@@ -438,6 +542,19 @@ impl World {
             let attempts = store.attempts(*id).await.unwrap();
             assert!(attempts.len() >= known.attempts.len().min(KEPT_ATTEMPTS));
             assert!(known.attempts.ends_with(&attempts), "{id}: {attempts:?}");
+            assert_eq!(store.listed(*id).await, Ok(model.listed(known)));
+            let frozen = store.frozen(*id).await;
+            match &known.frozen {
+                _ if known.purged => assert_eq!(frozen, Err(StoreError::Purged)),
+                Frozen::Never => assert_eq!(frozen, Ok(None)),
+                Frozen::Kept(text) => {
+                    assert_eq!(frozen.unwrap().as_deref(), Some(text.as_bytes()));
+                }
+                Frozen::Perhaps(text) => {
+                    let frozen = frozen.unwrap();
+                    assert!(frozen.is_none_or(|it| it == text.as_bytes()));
+                }
+            }
         }
     }
 
@@ -529,12 +646,25 @@ fn admitted(admit: &Admit, marker: &str, now: Timestamp) -> Admission {
     let long = if admit.is_long { 3000 } else { 0 };
     let body = format!("{{\"{marker}\": \"{}\"}}", "x".repeat(long));
     let mut new = admission(now, &[], &body);
-    new.deliveries = admit
-        .legs
-        .iter()
+    new.deliveries = legs_of(&admit.legs, new.event.id(), now);
+    new.dedupe = admit.key.as_ref().map(|key| DedupeKey {
+        key: [key.key; 32],
+        body: [key.body; 32],
+        window: key.window,
+    });
+    new
+}
+
+/// One of three replays.
+fn job_id(number: u8) -> ReplayId {
+    ReplayId::from_bytes([number; 16])
+}
+
+fn legs_of(legs: &[Leg], event: EventId, now: Timestamp) -> Vec<Delivery> {
+    legs.iter()
         .map(|leg| Delivery {
             id: DeliveryId::generate(),
-            event: new.event.id(),
+            event,
             route: ROUTES[usize::from(leg.other)].parse().unwrap(),
             target: name(TARGETS[usize::from(leg.target)]),
             state: if leg.is_dead {
@@ -549,12 +679,7 @@ fn admitted(admit: &Admit, marker: &str, now: Timestamp) -> Admission {
                 key: OrderKey::from_bytes([key; 16]),
                 on_dead,
             }),
+            mark: None,
         })
-        .collect();
-    new.dedupe = admit.key.as_ref().map(|key| DedupeKey {
-        key: [key.key; 32],
-        body: [key.body; 32],
-        window: key.window,
-    });
-    new
+        .collect()
 }

@@ -1,0 +1,64 @@
+//! Sources and routes as they are in force, and what failed verification.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+
+use crate::admin::Door;
+use crate::admin::answer::{Answer, Refusal, json};
+use crate::admin::query;
+use crate::admin::routes::Call;
+use crate::admin::shapes::{FailedShape, InShape, PageShape, RouteShape, SourceShape};
+use crate::plan::{Plan, Source};
+
+/// `GET /api/v1/sources`: all sources of the configuration, by name, on one page.
+pub(in crate::admin) async fn sources(door: Arc<Door>, call: Call) -> Answer {
+    query::nothing(&call.query)?;
+    let plan = door.admin.plan.get();
+    let shapes = plan
+        .sources
+        .values()
+        .map(|source| shape(&door, source, &plan));
+    Ok(json(StatusCode::OK, &PageShape::whole(shapes.collect())))
+}
+
+/// `GET /api/v1/sources/{id}`: the source of this name.
+pub(in crate::admin) async fn source(door: Arc<Door>, call: Call) -> Answer {
+    query::nothing(&call.query)?;
+    let plan = door.admin.plan.get();
+    let source = named(&plan, &call)?;
+    Ok(json(StatusCode::OK, &shape(&door, source, &plan)))
+}
+
+/// `GET /api/v1/sources/{id}/failures`: what failed verification lately, newest first.
+pub(in crate::admin) async fn failures(door: Arc<Door>, call: Call) -> Answer {
+    query::nothing(&call.query)?;
+    let plan = door.admin.plan.get();
+    let source = named(&plan, &call)?;
+    let failures = door.admin.live.refused.of(&source.name);
+    let shapes = failures.last.iter().map(FailedShape::from);
+    Ok(json(StatusCode::OK, &PageShape::whole(shapes.collect())))
+}
+
+/// `GET /api/v1/routes`: all routes, in the order of the configuration, on one page.
+pub(in crate::admin) async fn routes(door: Arc<Door>, call: Call) -> Answer {
+    query::nothing(&call.query)?;
+    let plan = door.admin.plan.get();
+    let routes = plan.router.routes().iter();
+    let shapes = routes.map(|route| RouteShape::new(route, &plan));
+    Ok(json(StatusCode::OK, &PageShape::whole(shapes.collect())))
+}
+
+fn named<'a>(plan: &'a Plan, call: &Call) -> Result<&'a Source, Refusal> {
+    let source = plan.sources.get(call.id.as_str());
+    let source = source.map(|source| &**source);
+    source.ok_or_else(|| Refusal::not_found("the configuration has no source of this name"))
+}
+
+/// A source with what it is at.
+pub(super) fn shape<'a>(door: &Door, source: &'a Source, plan: &'a Plan) -> SourceShape<'a> {
+    let (live, now) = (&door.admin.live, door.admin.clock.now());
+    let minute = live.series.source_minute(&source.name, now, &live.tallies);
+    let failures = live.refused.count(&source.name);
+    SourceShape::new(source, plan, InShape::new(minute), failures)
+}

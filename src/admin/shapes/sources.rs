@@ -1,0 +1,124 @@
+//! Sources, and what failed verification at them.
+
+use serde::Serialize;
+
+use super::Time;
+use super::live::InShape;
+use crate::id::{RouteName, SourceName};
+use crate::live::Failed;
+use crate::plan::{Dedupe, DedupeBy, Plan, SecretName, Source};
+use jiff::Timestamp;
+
+/// Where a secret comes from; never the secret.
+#[derive(Debug, Serialize)]
+pub(in crate::admin) struct SecretShape<'a> {
+    /// `env`, `file`, `credential` or `value`.
+    from: &'static str,
+    /// The variable, file or credential; null for one that stands in the configuration itself.
+    name: Option<&'a str>,
+}
+
+impl<'a> SecretShape<'a> {
+    pub(in crate::admin) fn of(secrets: &'a [SecretName]) -> Vec<Self> {
+        let shape = |secret: &'a SecretName| Self {
+            from: secret.form(),
+            name: secret.name(),
+        };
+        secrets.iter().map(shape).collect()
+    }
+}
+
+/// A source.
+#[derive(Debug, Serialize)]
+pub(in crate::admin) struct SourceShape<'a> {
+    name: &'a SourceName,
+    /// The path that it listens on.
+    path: &'a str,
+    /// The preset, or `custom`.
+    scheme: &'a str,
+    /// Newest first; all are accepted.
+    secrets: Vec<SecretShape<'a>>,
+    /// Null if it is off.
+    dedupe: Option<DedupeShape>,
+    /// JSON pointers to what is not shown.
+    redact: &'a [String],
+    /// Routes that take from it, in the order of the configuration.
+    routes: Vec<&'a RouteName>,
+    last_minute: InShape,
+    /// Requests that failed verification since the start.
+    failures: u64,
+    last_failure_at: Option<Time>,
+}
+
+#[derive(Debug, Serialize)]
+struct DedupeShape {
+    by: &'static str,
+    for_seconds: f64,
+}
+
+impl From<Dedupe> for DedupeShape {
+    fn from(dedupe: Dedupe) -> Self {
+        Self {
+            by: match dedupe.by {
+                DedupeBy::Id => "id",
+                DedupeBy::Body => "body",
+            },
+            for_seconds: dedupe.window.as_secs_f64(),
+        }
+    }
+}
+
+impl<'a> SourceShape<'a> {
+    /// The shape of a source of this plan.
+    pub(in crate::admin) fn new(
+        source: &'a Source,
+        plan: &'a Plan,
+        last_minute: InShape,
+        (failures, last): (u64, Option<Timestamp>),
+    ) -> Self {
+        let takes = plan.router.routes().iter();
+        let takes = takes.filter(|route| route.from.contains(&source.name));
+        Self {
+            name: &source.name,
+            path: &source.path,
+            scheme: &source.scheme_name,
+            secrets: SecretShape::of(&source.secrets),
+            dedupe: source.dedupe.map(DedupeShape::from),
+            redact: source.redact.written(),
+            routes: takes.map(|route| &route.name).collect(),
+            last_minute,
+            failures,
+            last_failure_at: last.map(Time),
+        }
+    }
+}
+
+/// A request that did not verify.
+#[derive(Debug, Serialize)]
+pub(in crate::admin) struct FailedShape<'a> {
+    at: Time,
+    reason: &'a str,
+    /// The same in words, without anything that was sent.
+    detail: &'a str,
+    client: String,
+    method: &'a str,
+    size_bytes: usize,
+    skew_seconds: Option<i64>,
+    /// Names of its headers; no values.
+    headers: &'a [String],
+}
+
+impl<'a> From<&'a Failed> for FailedShape<'a> {
+    fn from(failed: &'a Failed) -> Self {
+        Self {
+            at: Time(failed.at),
+            reason: failed.reason,
+            detail: &failed.detail,
+            client: failed.client.to_canonical().to_string(),
+            method: &failed.method,
+            size_bytes: failed.size,
+            skew_seconds: failed.skew_seconds,
+            headers: &failed.headers,
+        }
+    }
+}
