@@ -32,6 +32,7 @@ use crate::live::{self, Live, Waiting};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::reload::{self, Reloader};
+use crate::replay::Replays;
 use crate::service;
 use crate::store::Store;
 use crate::store::local::{LocalStore, OpenError, StoreOptions};
@@ -52,6 +53,9 @@ const OTHER_FILES: usize = 256;
 
 /// How often the counters are read for the series.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How long a start waits for the number of its configuration; a store that is open says it within a sync of the disk.
+const NUMBERED_WITHIN: Duration = Duration::from_millis(500);
 
 /// A daemon that is ready to serve.
 pub struct App {
@@ -167,7 +171,12 @@ impl App {
     /// closes the store. The operator's door stays open to the last.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let store = Arc::clone(&self.store);
-        tokio::spawn(reload::number(self.plan.clone(), store, self.fingerprint));
+        // What comes in at once is to know by which configuration; an index that is being rebuilt is not waited for.
+        let mut numbered = Box::pin(reload::number(self.plan.clone(), store, self.fingerprint));
+        let soon = tokio::time::timeout(NUMBERED_WITHIN, &mut numbered);
+        if soon.await.is_err() {
+            tokio::spawn(numbered);
+        }
         let (stop_public, public_stops) = watch::channel(false);
         let (stop_operator, operator_stops) = watch::channel(false);
         let live = Arc::new(Live::new(self.clock.now()));
@@ -184,7 +193,15 @@ impl App {
             Arc::clone(&live),
             spans.clone(),
         );
+        let replays = Arc::new(Replays::new(
+            self.plan.clone(),
+            Arc::clone(&self.store),
+            Arc::clone(&self.clock),
+            Arc::clone(&self.metrics),
+        ));
+        tokio::spawn(Arc::clone(&replays).run());
         let admin = Arc::new(Admin {
+            replays: Arc::clone(&replays),
             plan: self.plan.clone(),
             store: Arc::clone(&self.store),
             lanes: dispatcher.lanes(),
@@ -241,7 +258,11 @@ impl App {
         self.draining.store(true, Ordering::SeqCst);
         service::stopping(drain);
         stop_public.send_replace(true);
-        tokio::join!(ended("public", public), dispatcher.drain(drain));
+        tokio::join!(
+            ended("public", public),
+            dispatcher.drain(drain),
+            replays.stop()
+        );
         tokio::join!(self.store.close(), exporter.finish(deadline));
         stop_operator.send_replace(true);
         ended("operator's", operator).await;

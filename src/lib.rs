@@ -11,7 +11,7 @@
 //! OUT   dispatch (per target: concurrency, rate, breaker)
 //!         -> Template::render -> signature::sign -> Client::post
 //!         -> Outcome -> Delivery::after -> Next::{Done, RetryAt, Bury} -> Store::settle
-//! AGAIN admin -> Store::revive
+//! AGAIN admin, replay -> Store::revive_as, Store::add_deliveries
 //! ANEW  reload -> config::load -> trial::run -> Current::replace
 //! ```
 //!
@@ -54,6 +54,7 @@
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
 //! | 5 | [`reload`] | a new plan in force, or the old one |
+//! | 5 | [`replay`] | many deliveries again, as a job |
 //! | 5 | [`studio`] | templates tried before they are in force |
 //! | 6 | [`ingest`] | the public door: limits and status codes |
 //! | 6 | [`admin`] | the operator's door |
@@ -90,6 +91,7 @@ pub mod plan;
 pub mod proxies;
 pub mod redact;
 pub mod reload;
+pub mod replay;
 pub mod retry;
 pub mod routing;
 pub mod schema;

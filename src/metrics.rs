@@ -112,6 +112,7 @@ pub struct Metrics {
     breaker_opened: Family<ByTarget, Counter>,
     template_repairs: Family<ByRoute, Counter>,
     template_failures: Family<RouteReason, Counter>,
+    replay_deliveries: Family<ByResult, Counter>,
     queue_depth: Family<TargetState, Gauge>,
     queue_oldest_age: Family<ByTarget, Gauge<f64, AtomicU64>>,
     connections: Family<ByDoor, Gauge>,
@@ -180,6 +181,7 @@ impl Metrics {
             breaker_opened: Family::default(),
             template_repairs: Family::default(),
             template_failures: Family::default(),
+            replay_deliveries: Family::default(),
             queue_depth: Family::default(),
             queue_oldest_age: Family::default(),
             connections: Family::default(),
@@ -337,6 +339,12 @@ impl Metrics {
         self.target_paused.remove(&by(target));
         self.set_breaker_state(target, None);
         self.breaker_opened.remove(&by(target));
+    }
+
+    /// Replays have gone through so many with this result.
+    pub fn replayed(&self, result: &'static str, count: u64) {
+        let labels = ByResult { result };
+        self.replay_deliveries.get_or_create(&labels).inc_by(count);
     }
 
     /// Counts a render in which something was mended.

@@ -376,6 +376,29 @@ pub struct Route {
     pub schema: Option<OutputSchema>,
     /// To which targets; never empty, none twice.
     pub to: Vec<TargetName>,
+    /// What becomes of deliveries that died rendering, once the template has changed.
+    pub revive: Revive,
+}
+
+/// What becomes of deliveries that died rendering, once the template of their route has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Revive {
+    /// They wait until somebody takes them up again.
+    #[default]
+    Manual,
+    /// They are taken up again by themselves.
+    Auto,
+}
+
+impl Revive {
+    /// Its name in configuration and API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Manual => "manual",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// What the output of a route's template must look like.
@@ -557,6 +580,7 @@ mod tests {
             template: None,
             schema: None,
             to: vec!["erp".parse().unwrap()],
+            revive: Revive::Manual,
         })
     }
 

@@ -52,6 +52,7 @@ mod tests {
     use crate::event::EventParts;
     use crate::id::EventId;
     use crate::pattern::Pattern;
+    use crate::plan::Revive;
 
     #[test]
     fn every_target_of_a_route_gets_a_delivery() {
@@ -62,6 +63,7 @@ mod tests {
             pattern: Pattern::default(),
             template: None,
             schema: None,
+            revive: Revive::Manual,
             to: vec!["one".parse().unwrap(), "two".parse().unwrap()],
         };
         let pending = State::Pending { due: now };

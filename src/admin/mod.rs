@@ -36,6 +36,7 @@ use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plan::{AdminPlan, Current, Plan};
 use crate::reload::Reloader;
+use crate::replay::Replays;
 use crate::store::Store;
 use crate::studio::Studio;
 use crate::tls::ServerTls;
@@ -78,6 +79,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// What goes on now and lately.
     pub live: Arc<Live>,
+    /// Many deliveries again.
+    pub replays: Arc<Replays>,
     /// Set once the daemon has begun to stop; `/readyz` says so.
     pub draining: Arc<AtomicBool>,
     /// What reloads the configuration, where that is possible.

@@ -4,11 +4,15 @@
 
 use std::str::FromStr;
 
-use crate::delivery::StateKind;
-use crate::id::{AuditId, DeliveryId, EventId, RouteName, SourceName, TargetName};
+use jiff::Timestamp;
+use serde::de::value::Error as ValueError;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+
+use crate::delivery::{DeadReason, ReplayMode, StateKind};
+use crate::id::{AuditId, DeliveryId, EventId, ReplayId, RouteName, SourceName, TargetName};
 use crate::live::{AttemptNews, EventNews, Place, Which, Window};
 use crate::pattern::TypeGlob;
-use crate::store::DeliveryFilter;
+use crate::store::{DeliveryFilter, EventFilter};
 
 /// Rows of a page unless the query says otherwise.
 pub(super) const DEFAULT_LIMIT: usize = 50;
@@ -29,10 +33,72 @@ pub(super) struct Page<Id> {
     pub(super) limit: usize,
 }
 
-/// `limit` and `before`.
-pub(super) fn events(query: &str) -> Result<Page<EventId>, BadQuery> {
+/// Most rows that one page of a listing looks at.
+const BUDGET: usize = 20_000;
+
+impl<Id> Page<Id> {
+    /// How far the store looks for it.
+    pub(super) fn window(self) -> crate::store::Window<Id> {
+        crate::store::Window {
+            past: self.before,
+            limit: self.limit,
+            budget: BUDGET,
+        }
+    }
+}
+
+/// All that a listing of events is filtered by, `limit` and `before`.
+pub(super) fn events(query: &str) -> Result<(EventFilter, Page<EventId>), BadQuery> {
+    let known = [
+        "source",
+        "type",
+        "message_id",
+        "route",
+        "target",
+        "state",
+        "unmatched",
+        "since",
+        "until",
+        "limit",
+        "before",
+    ];
+    let mut fields = Fields::read(query, &known)?;
+    let filter = EventFilter {
+        event: None,
+        source: fields.parse("source", "a name")?,
+        event_type: fields.event_type()?,
+        message_id: fields.message_id()?,
+        route: fields.parse("route", "a name")?,
+        target: fields.parse("target", "a name")?,
+        state: fields.word("state")?,
+        unmatched: fields.bool("unmatched")?,
+        since: fields.time("since")?,
+        until: fields.time("until")?,
+    };
+    Ok((filter, fields.page()?))
+}
+
+/// `limit` and `before`, of replays.
+pub(super) fn replays(query: &str) -> Result<Page<ReplayId>, BadQuery> {
     let mut fields = Fields::read(query, &["limit", "before"])?;
     fields.page()
+}
+
+/// `target` and `reason`, of dead letters.
+pub(super) fn dead(query: &str) -> Result<(Option<TargetName>, Option<DeadReason>), BadQuery> {
+    let mut fields = Fields::read(query, &["target", "reason"])?;
+    Ok((fields.parse("target", "a name")?, fields.word("reason")?))
+}
+
+/// `mode`, of one delivery.
+pub(super) fn retry(query: &str) -> Result<ReplayMode, BadQuery> {
+    let mut fields = Fields::read(query, &["mode"])?;
+    match fields.word("mode")? {
+        Some(ReplayMode::Reroute) => Err(BadQuery(
+            "`mode` is frozen or rerender; an event can be rerouted, a delivery cannot".to_owned(),
+        )),
+        mode => Ok(mode.unwrap_or_default()),
+    }
 }
 
 /// `limit` and `before`, of the audit log.
@@ -41,18 +107,37 @@ pub(super) fn audit(query: &str) -> Result<Page<AuditId>, BadQuery> {
     fields.page()
 }
 
-/// `state`, `target`, `route`, `limit` and `before`.
+/// All that a listing of deliveries is filtered by, `limit` and `before`.
 pub(super) fn deliveries(query: &str) -> Result<(DeliveryFilter, Page<DeliveryId>), BadQuery> {
-    let mut fields = Fields::read(query, &["state", "target", "route", "limit", "before"])?;
-    let state = match fields.take("state") {
-        None => None,
-        Some(text) => Some(state(&text)?),
-    };
+    let known = [
+        "state",
+        "target",
+        "route",
+        "reason",
+        "source",
+        "type",
+        "message_id",
+        "replay",
+        "since",
+        "until",
+        "limit",
+        "before",
+    ];
+    let mut fields = Fields::read(query, &known)?;
+    let state: Option<StateKind> = fields.word("state")?;
     let filter = DeliveryFilter {
         states: state.into_iter().collect(),
         target: fields.parse("target", "a name")?,
         route: fields.parse("route", "a name")?,
-        ..DeliveryFilter::default()
+        reason: fields.word("reason")?,
+        event: None,
+        source: fields.parse("source", "a name")?,
+        event_type: fields.event_type()?,
+        message_id: fields.message_id()?,
+        replay: fields.parse("replay", "an id")?,
+        stale: None,
+        since: fields.time("since")?,
+        until: fields.time("until")?,
     };
     Ok((filter, fields.page()?))
 }
@@ -84,7 +169,7 @@ impl StreamFilter {
             events: true,
             attempts: true,
             source: fields.parse("source", "a name")?,
-            event_type: fields.parse("type", "a type or a glob over its segments")?,
+            event_type: fields.event_type()?,
             route: fields.parse("route", "a name")?,
             target: fields.parse("target", "a name")?,
             ok: fields.bool("ok")?,
@@ -187,16 +272,6 @@ pub(super) fn reload(query: &str) -> Result<bool, BadQuery> {
     Ok(fields.bool("skip_tests")?.unwrap_or(false))
 }
 
-fn state(text: &str) -> Result<StateKind, BadQuery> {
-    StateKind::ALL
-        .into_iter()
-        .find(|kind| kind.as_str() == text)
-        .ok_or_else(|| {
-            let known = StateKind::ALL.map(StateKind::as_str).join(", ");
-            BadQuery(format!("no state is named `{text}` (known: {known})"))
-        })
-}
-
 struct Fields(Vec<(String, String)>);
 
 impl Fields {
@@ -246,6 +321,35 @@ impl Fields {
         }
     }
 
+    /// A word of a closed list.
+    fn word<T: DeserializeOwned>(&mut self, name: &str) -> Result<Option<T>, BadQuery> {
+        let Some(text) = self.take(name) else {
+            return Ok(None);
+        };
+        let read = T::deserialize(text.as_str().into_deserializer());
+        read.map(Some)
+            .map_err(|error: ValueError| BadQuery(format!("`{name}`: {error}")))
+    }
+
+    fn event_type(&mut self) -> Result<Option<TypeGlob>, BadQuery> {
+        let Some(text) = self.take("type") else {
+            return Ok(None);
+        };
+        let glob = text.parse().map(Some);
+        glob.map_err(|error| BadQuery(format!("`type`: {error}")))
+    }
+
+    fn message_id(&mut self) -> Result<Option<String>, BadQuery> {
+        match self.take("message_id") {
+            Some(id) if id.is_empty() => Err(BadQuery("`message_id` is empty".to_owned())),
+            id => Ok(id),
+        }
+    }
+
+    fn time(&mut self, name: &str) -> Result<Option<Timestamp>, BadQuery> {
+        self.parse(name, "a time (RFC 3339, such as 2026-01-05T10:00:00Z)")
+    }
+
     fn page<Id: FromStr>(&mut self) -> Result<Page<Id>, BadQuery> {
         let limit = self.parse("limit", "a number")?.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MAX_LIMIT).contains(&limit) {
@@ -276,12 +380,27 @@ mod tests {
             "state=",
             "target=a%2Fb",
             "route=",
+            "reason=tired",
+            "type=",
+            "message_id=",
+            "since=yesterday",
+            "until=2026-01-05",
+            "replay=7",
+            "unmatched=true",
             "state=dead&state=dead",
             "limit=5&limit=5",
         ] {
             assert!(deliveries(query).is_err(), "{query}");
         }
-        assert!(events("state=dead").is_err());
+        for query in ["reason=render", "unmatched=1", "state=old", "replay=x"] {
+            assert!(events(query).is_err(), "{query}");
+        }
+        for query in ["mode=reroute", "mode=", "mode=Frozen", "x=1"] {
+            assert!(retry(query).is_err(), "{query}");
+        }
+        assert!(dead("state=dead").is_err());
+        let BadQuery(words) = deliveries("state=old").unwrap_err();
+        assert!(words.contains("`pending`, `delivered`"), "{words}");
     }
 
     #[test]
@@ -321,18 +440,45 @@ mod tests {
     #[test]
     fn what_is_right_is_read() {
         let id = DeliveryId::generate();
-        let query = format!("state=dead&target=er%70&route=all&limit=500&before={id}");
+        let job = ReplayId::generate();
+        let query = format!(
+            "state=dead&target=er%70&route=all&reason=render&source=s&type=a.*&message_id=m%201&replay={job}\
+             &since=2026-01-05T10:00:00Z&until=2026-01-05T11:00:00%2B01:00&limit=500&before={id}"
+        );
         let (filter, page) = deliveries(&query).unwrap();
         let wanted = DeliveryFilter {
             states: [StateKind::Dead].into(),
             target: "erp".parse().ok(),
             route: "all".parse().ok(),
-            ..DeliveryFilter::default()
+            reason: Some(DeadReason::Render),
+            event: None,
+            source: "s".parse().ok(),
+            event_type: "a.*".parse().ok(),
+            message_id: Some("m 1".to_owned()),
+            replay: Some(job),
+            stale: None,
+            since: "2026-01-05T10:00:00Z".parse().ok(),
+            until: "2026-01-05T10:00:00Z".parse().ok(),
         };
         assert_eq!(filter, wanted);
         let before = Some(id);
         assert_eq!(page, Page { before, limit: 500 });
         let (before, limit) = (None, DEFAULT_LIMIT);
-        assert_eq!(events("").unwrap(), Page { before, limit });
+        let (filter, page) = events("").unwrap();
+        assert_eq!(
+            (filter, page),
+            (EventFilter::default(), Page { before, limit })
+        );
+        let (filter, _) = events("unmatched=false&state=pending").unwrap();
+        let wanted = EventFilter {
+            unmatched: Some(false),
+            state: Some(StateKind::Pending),
+            ..EventFilter::default()
+        };
+        assert_eq!(filter, wanted);
+        assert_eq!(retry("").unwrap(), ReplayMode::Frozen);
+        assert_eq!(retry("mode=rerender").unwrap(), ReplayMode::Rerender);
+        let wanted = ("t".parse().ok(), Some(DeadReason::Gone));
+        assert_eq!(dead("reason=gone&target=t").unwrap(), wanted);
     }
 }

@@ -16,7 +16,8 @@ use tokio::sync::watch;
 use super::Door;
 use super::answer::{Answer, Code, Refusal};
 use super::api::{
-    configuration, deliveries, events, health, live, overview, sources, targets, templates,
+    bodies, configuration, deliveries, events, health, live, overview, replays, sources, targets,
+    templates,
 };
 use super::files::File;
 use super::gate::Pass;
@@ -186,11 +187,20 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/stream", to!(live::stream)),
     get("/api/v1/events", to!(events::events)),
     get("/api/v1/events/{id}", to!(events::event)),
+    get("/api/v1/events/{id}/body", to!(bodies::of_event)),
+    json(BODY_BYTES, post("/api/v1/events/{id}/retry", to!(events::retry))),
     post("/api/v1/events/{id}/purge", to!(events::purge)),
     get("/api/v1/deliveries", to!(deliveries::deliveries)),
+    get("/api/v1/deliveries/{id}", to!(deliveries::delivery)),
+    get("/api/v1/deliveries/{id}/body", to!(bodies::of_delivery)),
     post("/api/v1/deliveries/{id}/retry", to!(deliveries::retry)),
     post("/api/v1/deliveries/{id}/discard", to!(deliveries::discard)),
     get("/api/v1/attempts", to!(live::attempts)),
+    get("/api/v1/dead", to!(deliveries::dead)),
+    get("/api/v1/replays", to!(replays::replays)),
+    json(BODY_BYTES, post("/api/v1/replays", to!(replays::start))),
+    get("/api/v1/replays/{id}", to!(replays::replay)),
+    post("/api/v1/replays/{id}/cancel", to!(replays::cancel)),
     get("/api/v1/targets", to!(targets::targets)),
     get("/api/v1/targets/{id}", to!(targets::target)),
     post("/api/v1/targets/{id}/pause", to!(targets::pause)),

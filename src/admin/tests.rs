@@ -3,6 +3,7 @@
 mod bodies;
 mod document;
 mod live;
+mod replays;
 mod targets;
 
 use std::sync::atomic::Ordering;
@@ -20,6 +21,7 @@ use crate::delivery::{Attempt, DeadReason, Failure, Next, Outcome, State};
 use crate::dispatch::testing::{MemoryStore, plan, target};
 use crate::dispatch::{BreakerState, BreakerView, Fault, LaneView};
 use crate::id::DeliveryId;
+use crate::plan::Generation;
 use crate::secret::Secret;
 use crate::store::Settlement;
 use crate::tls;
@@ -51,13 +53,21 @@ async fn open(token: Option<&str>) -> Open {
     let lanes = Arc::new(Lanes::default());
     let live = Arc::new(Live::new(clock.now()));
     let plan = Current::new(Arc::new(plan));
+    let metrics = Arc::new(Metrics::new());
+    let replays = Arc::new(Replays::new(
+        plan.clone(),
+        Arc::<MemoryStore>::clone(&store),
+        Arc::<ManualClock>::clone(&clock),
+        Arc::clone(&metrics),
+    ));
     let admin = Arc::new(Admin {
         plan: plan.clone(),
         reloader: None,
+        replays,
         store: Arc::<MemoryStore>::clone(&store),
         lanes: Arc::clone(&lanes),
         clock: Arc::<ManualClock>::clone(&clock),
-        metrics: Arc::new(Metrics::new()),
+        metrics,
         live: Arc::clone(&live),
         draining: Arc::clone(&draining),
     });
@@ -118,6 +128,13 @@ impl Open {
         };
         document::hold(head, &got);
         got
+    }
+
+    /// Gives the plan its number, which is 7.
+    fn number(&self) {
+        let (number, since) = (7, self.clock.now());
+        let generation = Generation { number, since };
+        self.plan.get().generation.set(generation).unwrap();
     }
 
     async fn get(&self, path: &str) -> Got {
@@ -314,10 +331,18 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
             false => asking_for_certificates().clients(),
         });
         let clock = Arc::new(ManualClock::new(Timestamp::UNIX_EPOCH));
+        let current_plan = Current::new(Arc::new(plan));
+        let store = MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock));
         let door = super::Door {
             admin: Arc::new(Admin {
-                plan: Current::new(Arc::new(plan)),
-                store: MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock)),
+                replays: Arc::new(Replays::new(
+                    current_plan.clone(),
+                    Arc::<MemoryStore>::clone(&store),
+                    Arc::<ManualClock>::clone(&clock),
+                    Arc::default(),
+                )),
+                plan: current_plan,
+                store,
                 lanes: Arc::default(),
                 clock,
                 metrics: Arc::default(),
@@ -515,6 +540,7 @@ async fn settle(store: &MemoryStore, outcome: Outcome, next: Next, started_at: T
 #[tokio::test]
 async fn an_event_is_shown_whole_and_its_delivery_retried() {
     let door = open(None).await;
+    door.number();
     let now = door.clock.now();
     let body = br#"{"n":1.10,"z":null,"a":[]}"#;
     let (event, ids) = door.store.add(body, &["erp"]);
@@ -533,12 +559,16 @@ async fn an_event_is_shown_whole_and_its_delivery_retried() {
     let got = door.get(&format!("/api/v1/events/{event}")).await;
     let time = "2026-02-03T04:05:06Z";
     let delivery = json!({
-        "id": ids[0], "event": event, "route": "all", "target": "erp", "state": "dead",
-        "due_at": null, "waits_for": null, "ended_at": time, "reason": "gone", "attempts_made": 2, "started_at": time,
+        "id": ids[0], "event": event, "source": "wreno", "type": "vendor.updated", "route": "all", "target": "erp",
+        "state": "dead",
+        "last_attempt": {"started_at": time, "took_seconds": 1.5, "ok": false, "status": 410, "result": "status 410"},
+        "replay": null, "due_at": null, "waits_for": null, "ended_at": time, "reason": "gone", "attempts_made": 2, "started_at": time,
         "attempts": [
             {"number": 1, "started_at": time, "took_seconds": 1.5,
+             "plan_generation": null, "template_hash": null, "body_from": null, "body_sha256": null,
              "outcome": {"kind": "failed", "failure": "connect", "detail": "refused"}},
             {"number": 2, "started_at": time, "took_seconds": 1.5,
+             "plan_generation": null, "template_hash": null, "body_from": null, "body_sha256": null,
              "outcome": {"kind": "answered", "status": 410, "retry_after_seconds": 7.0, "snippet": "go away"}},
         ],
     });
@@ -547,6 +577,10 @@ async fn an_event_is_shown_whole_and_its_delivery_retried() {
         "received_at": time, "hops": 2, "size_bytes": body.len(),
         "headers": [{"name": "content-type", "value": "text/csv"}],
         "body": {"n": null, "z": null, "a": []},
+        "verified": null,
+        "routing": {"generation": null, "now": 7, "same": false, "routes": [
+            {"route": "all", "takes": true, "why": null, "field": null, "wanted": null, "found": null},
+        ]},
         "deliveries": [delivery],
     });
     let mut shown = got.json();
@@ -580,6 +614,7 @@ async fn an_event_is_shown_whole_and_its_delivery_retried() {
 #[tokio::test]
 async fn a_body_that_is_not_json_is_shown_in_base64() {
     let door = open(None).await;
+    door.number();
     let (event, _) = door.store.add(b"\xff\x00", &[]);
     let shown = door.get(&format!("/api/v1/events/{event}")).await.json();
     assert_eq!(shown["body_base64"], "/wA=");

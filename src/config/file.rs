@@ -376,6 +376,20 @@ pub struct RouteFile {
     /// A folder of more: `NAME.json` is an event, `NAME.out.json` what the template must make of it, `NAME.headers.json` its headers.
     #[serde(default)]
     pub cases: Option<String>,
+    /// Whether deliveries that died rendering are taken up again by themselves once the template has changed; `manual` unless given.
+    #[serde(default)]
+    pub revive: Option<ReviveFile>,
+}
+
+/// Whether deliveries that died rendering are taken up again by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(rename = "Revive")]
+pub enum ReviveFile {
+    /// They wait until somebody takes them up again.
+    Manual,
+    /// They are, once the template has changed.
+    Auto,
 }
 
 /// The JSON Schema of an output.

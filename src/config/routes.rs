@@ -10,13 +10,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::cases;
 use super::context::Context;
 use super::error::known;
-use super::file::{RouteFile, SchemaFile, TestFile};
+use super::file::{ReviveFile, RouteFile, SchemaFile, TestFile};
 use super::templates::Templates;
 use super::yaml::{item, member};
 use super::{FileKind, Purpose, read_text};
 use crate::id::{NameError, RouteName, SourceName, TargetName};
 use crate::pattern::{OneOrMany, Pattern};
-use crate::plan::{self, Cases, OutputSchema, Route, RouteSample, RouteTest};
+use crate::plan::{self, Cases, OutputSchema, Revive, Route, RouteSample, RouteTest};
 use crate::schema::{self, Schema};
 
 /// Most bytes of what a test expects; more than any output.
@@ -78,6 +78,7 @@ pub(super) fn compile(
             .as_deref()
             .map(|template| templates.get(cx, &template_path, template, name.as_ref()));
         let schema = output_schema(cx, &member(&at, "schema"), file);
+        let revive = revive(cx, &member(&at, "revive"), file);
         let tests = file.tests.as_deref().unwrap_or_default();
         if !tests.is_empty() && template.is_none() {
             let message = "tests compare what a template makes, and this route has none";
@@ -103,6 +104,7 @@ pub(super) fn compile(
                 template: template.flatten(),
                 schema,
                 to,
+                revive,
             }));
         }
     }
@@ -141,6 +143,20 @@ fn ends<T: FromStr<Err = NameError>>(
         }
     }
     (ends.len() == written.as_slice().len()).then_some(ends)
+}
+
+/// Whether what died rendering is taken up by itself; that needs a template.
+fn revive(cx: &mut Context<'_>, at: &str, file: &RouteFile) -> Revive {
+    match file.revive {
+        None | Some(ReviveFile::Manual) => Revive::Manual,
+        Some(ReviveFile::Auto) => {
+            if file.template.is_none() {
+                let message = "without a template nothing dies rendering";
+                cx.report.error(at, message);
+            }
+            Revive::Auto
+        }
+    }
 }
 
 fn pattern(cx: &mut Context<'_>, at: &str, file: &RouteFile) -> Option<Pattern> {

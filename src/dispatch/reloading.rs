@@ -40,6 +40,7 @@ fn plan_with_route(name: &str, targets: Vec<Target>) -> Plan {
         template: None,
         schema: None,
         to: route.to.clone(),
+        revive: route.revive,
     })]);
     plan
 }

@@ -58,6 +58,11 @@ impl Metrics {
             self.template_repairs.clone(),
         );
         registry.register(
+            "replay_deliveries",
+            "What replays have gone through (revived, created, skipped, failed)",
+            self.replay_deliveries.clone(),
+        );
+        registry.register(
             "queue_depth",
             "Deliveries that are pending or dead",
             self.queue_depth.clone(),

@@ -33,9 +33,9 @@ pub fn fingerprint(inputs: &Inputs, good: bool) -> Digest {
             Input::Folder => hash.update([1]),
             Input::Listing { ending, names } => {
                 hash.update([3]);
-                for text in std::iter::once(ending).chain(names) {
-                    hash.update((text.len() as u64).to_be_bytes());
-                    hash.update(text);
+                for name in std::iter::once(ending).chain(names) {
+                    hash.update(length(Path::new(name)));
+                    hash.update(name);
                 }
             }
             Input::File { fingerprint, .. } => {

@@ -5,6 +5,7 @@
 //! delivery, and the bounds of every render hold. Of a stored event it works on what may be shown alone, so a text that
 //! prints, turns or cuts up what is hidden finds nothing. Not here: saving (see `reload`).
 
+mod body;
 mod complete;
 mod render;
 mod subject;
@@ -14,13 +15,17 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+pub use body::Made;
 pub use complete::{Completion, CompletionPath};
 pub use render::{Deployed, DiffLine, Finding, Marker, Misfit, Proof, Rendered, Trial};
 pub use subject::Subject;
 pub use templates::{TemplateRow, TemplateText, list, text};
 
-use crate::plan::Plan;
+use crate::event::Event;
+use crate::id::TargetName;
+use crate::plan::{Plan, Route};
 use crate::redact::Hiding;
+use crate::template::Template;
 
 /// Renders at a time. Each may take a thread for some seconds and some hundred MiB.
 const RENDERS: usize = 2;
@@ -85,6 +90,22 @@ impl Studio {
     /// Why it cannot be tried. That it does not compile or render is no error.
     pub async fn render(&self, plan: Arc<Plan>, trial: Trial) -> Result<Rendered, StudioError> {
         self.work(move || render::render(&plan, &trial)).await
+    }
+
+    /// What a route makes of a stored event for one of its targets, by this template, which is that of the route.
+    ///
+    /// # Errors
+    /// Why it cannot be tried, or that nothing may be shown. That it does not render is no error.
+    pub async fn body(
+        &self,
+        plan: Arc<Plan>,
+        event: Arc<Event>,
+        route: Arc<Route>,
+        template: Arc<Template>,
+        target: TargetName,
+    ) -> Result<Made, StudioError> {
+        self.work(move || body::body(&plan, &event, &route, &template, &target))
+            .await
     }
 
     /// What can be named in a text over a sample.

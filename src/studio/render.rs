@@ -303,7 +303,7 @@ fn proven(folder: &TemplateFolder, template: &Template) -> Proof {
     }
 }
 
-fn of_error(folder: &TemplateFolder, error: &TemplateError) -> Marker {
+pub(super) fn of_error(folder: &TemplateFolder, error: &TemplateError) -> Marker {
     Marker {
         file: in_folder(folder, &error.path),
         line: error.line,

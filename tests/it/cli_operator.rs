@@ -248,10 +248,9 @@ async fn one_by_one_deliveries_are_retried_and_discarded() {
     let dead = ids(&scene.json(&["deliveries", "list", "--state", "dead", "--reason", "gone"]));
     let retried = scene.data(&["deliveries", "retry", &dead[0], "--json"]);
     let retried: Value = serde_json::from_str(&retried).unwrap();
-    assert_eq!(
-        (&retried["id"], &retried["state"]),
-        (&dead[0].as_str().into(), &"pending".into())
-    );
+    assert_eq!(retried["id"], dead[0].as_str());
+    // It may have been delivered by the time that the answer was made.
+    assert!(["pending", "delivered"].contains(&retried["state"].as_str().unwrap()));
     let told = scene.data(&["deliveries", "discard", &dead[1]]);
     assert_eq!(
         told,
@@ -387,7 +386,6 @@ async fn dead_letters_are_sent_again_after_a_question_and_a_replay_is_cancelled(
     assert!(shown.contains("\n  rate        1/m\n"), "{shown}");
     let ended = scene.json(&["replay", "cancel", id]);
     assert_eq!(ended["state"], "cancelled");
-    scene.fails(1, &["replay", "cancel", id]);
     let waited = scene.run(&["replay", "show", id, "--wait"]);
     assert_eq!(
         waited.status.code(),
@@ -402,6 +400,9 @@ async fn dead_letters_are_sent_again_after_a_question_and_a_replay_is_cancelled(
     let (code, shown) = asked.end();
     assert_eq!(code, Some(0), "{shown}");
     assert!(shown.contains(" is done: "), "{shown}");
+    let done = ids(&scene.json(&["replay", "list", "--limit", "1"]));
+    let refused = scene.fails(1, &["replay", "cancel", &done[0]]);
+    assert!(refused.contains("409"), "{refused}");
     scene.until("delivered", 12).await;
     assert_eq!(daemon.terminate().code(), Some(0), "{}", scene.site.log());
 }
@@ -470,8 +471,17 @@ async fn sources_say_what_failed_and_top_how_it_goes() {
     assert!(sources.contains("file secret"), "{sources}");
     assert!(!sources.contains(SECRET));
 
+    // What came before the daemon began to count is in no rate.
+    let mut n = 100;
     wait_until("the last minute is counted", async || {
-        scene.json(&["top", "--once"])["out"]["succeeded"] == 2
+        n += 1;
+        scene.send([n]).await;
+        let succeeded = &scene.json(&["top", "--once"])["out"]["succeeded"];
+        succeeded.as_u64().unwrap() > 0
+    })
+    .await;
+    wait_until("nothing is pending", async || {
+        pending(&scene.site).await == 0
     })
     .await;
     let top = scene.data(&["top", "--once"]);

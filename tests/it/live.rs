@@ -8,11 +8,8 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 
+use crate::contract::Contract;
 use crate::support::{Answer, Daemon, Peer, Turn, wait_until};
-
-#[path = "../../src/admin/contract.rs"]
-#[allow(dead_code)]
-mod contract;
 
 const SECRET: &str = "a-plain-test-secret-of-40-characters-xyz";
 
@@ -31,7 +28,7 @@ async fn start(folder: &Path, peer: &Peer) -> Daemon {
 
 /// An answer that fits the document, as JSON.
 fn held(verb: &str, path: &str, answer: &Answer) -> Value {
-    let contract = contract::Contract::load();
+    let contract = Contract::load();
     let content_type = answer.header("content-type");
     let fits = contract.check(verb, path, answer.status, content_type, &answer.body);
     assert_eq!(fits, Ok(()));

@@ -16,6 +16,9 @@ mod care;
 mod cli;
 mod cli_operator;
 mod config;
+#[path = "../../src/admin/contract.rs"]
+#[allow(dead_code)]
+mod contract;
 mod cookbook;
 mod dashboards;
 mod delivery;
@@ -41,6 +44,7 @@ mod random;
 mod readme;
 mod redact;
 mod reload;
+mod replays;
 mod rotation;
 mod route_tests;
 mod samples;

@@ -1,18 +1,14 @@
 //! Templates through the operator's door: found wrong, tried, mended, saved, and the parked event delivered; samples and
 //! tests saved; what is hidden stays hidden, and what leads out of the folder is refused.
 
-#[allow(dead_code)]
-#[path = "../../src/admin/contract.rs"]
-mod contract;
-
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 
 use serde_json::{Value, json};
 
+use crate::contract::Contract;
 use crate::support::{Answer, Daemon, Peer, exchange, wait_until};
-use contract::Contract;
 
 const SECRET: &str = "a-plain-test-secret-of-40-characters-xyz";
 

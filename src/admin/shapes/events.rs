@@ -8,12 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Time;
-use super::deliveries::DeliveryWithAttempts;
+use super::deliveries::{DeliveryShape, DeliveryWithAttempts};
+use super::routing::RoutingShape;
 use crate::event::Event;
 use crate::id::{DeliveryId, EventId, SourceName};
 use crate::live::EventNews;
 use crate::redact::{Shown, View};
-use crate::store::{EventRow, Purged};
+use crate::store::{EventRow, Purged, Receipt};
 
 /// An event in a listing.
 #[derive(Debug, Serialize)]
@@ -97,8 +98,45 @@ pub(in crate::admin) struct EventShape<'a> {
     /// Its body in base64, where that is not JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     body_base64: Option<String>,
+    /// How it was verified; null for an event that an older version has stored.
+    verified: Option<VerificationShape>,
+    /// What each route says to it.
+    routing: RoutingShape,
     /// Its deliveries with their attempts.
     deliveries: Vec<DeliveryWithAttempts>,
+}
+
+/// How an event was verified.
+#[derive(Debug, Serialize)]
+struct VerificationShape {
+    /// The preset, or `custom`.
+    scheme: String,
+    /// Which of the source's secrets has matched; 0 was the newest then.
+    secret: u16,
+    /// By how much its timestamp was ahead of our clock; null if it has none.
+    skew_seconds: Option<i64>,
+    /// Whether the signature covers the message id.
+    message_id_covered: bool,
+}
+
+impl From<Receipt> for VerificationShape {
+    fn from(receipt: Receipt) -> Self {
+        Self {
+            scheme: receipt.scheme,
+            secret: receipt.secret,
+            skew_seconds: receipt.skew_seconds,
+            message_id_covered: receipt.message_id_covered,
+        }
+    }
+}
+
+/// Deliveries of one event that were taken up again.
+#[derive(Debug, Serialize)]
+pub(in crate::admin) struct EventRetriedShape {
+    /// The event.
+    pub(in crate::admin) event: EventId,
+    /// The deliveries as they stand now.
+    pub(in crate::admin) deliveries: Vec<DeliveryShape>,
 }
 
 /// A header of an event.
@@ -115,6 +153,8 @@ impl<'a> EventShape<'a> {
     pub(in crate::admin) fn new(
         event: &'a Event,
         view: &'a View,
+        receipt: Option<Receipt>,
+        routing: RoutingShape,
         deliveries: Vec<DeliveryWithAttempts>,
     ) -> Self {
         let parts = event.parts();
@@ -142,6 +182,8 @@ impl<'a> EventShape<'a> {
             body_redacted: view.body.label(),
             body,
             body_base64,
+            verified: receipt.map(Into::into),
+            routing,
             deliveries,
         }
     }

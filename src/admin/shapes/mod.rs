@@ -5,7 +5,9 @@ mod deliveries;
 mod events;
 mod live;
 mod overview;
+mod replays;
 mod routes;
+mod routing;
 mod sources;
 mod targets;
 mod templates;
@@ -13,11 +15,17 @@ mod templates;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-pub(super) use self::deliveries::{DeliveryShape, DeliveryWithAttempts};
-pub(super) use self::events::{EventRowShape, EventShape, PurgedShape};
+pub(super) use self::deliveries::{
+    DeadGroupShape, DeliveryBodyShape, DeliveryShape, DeliveryWithAttempts,
+};
+pub(super) use self::events::{EventRetriedShape, EventRowShape, EventShape, PurgedShape};
 pub(super) use self::live::{AttemptRowShape, InShape, LostShape, OutShape, SeriesShape};
 pub(super) use self::overview::{OverviewShape, PlanShape};
+pub(super) use self::replays::{
+    EventRetryShape, ReplayPreviewShape, ReplayRequestShape, ReplayShape,
+};
 pub(super) use self::routes::RouteShape;
+pub(super) use self::routing::RoutingShape;
 pub(super) use self::sources::{FailedShape, SourceShape};
 pub(super) use self::targets::{ProbeShape, TargetShape, TargetState};
 pub(super) use self::templates::{

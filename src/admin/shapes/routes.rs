@@ -48,7 +48,7 @@ impl<'a> RouteShape<'a> {
             to: &route.to,
             tests: studio.tests(&route.name).count(),
             cases: studio.cases.contains_key(&route.name),
-            revive: "manual",
+            revive: route.revive.as_str(),
         }
     }
 }

@@ -149,7 +149,7 @@ pub(super) fn took(seconds: f64) -> String {
     } else if seconds < 60.0 {
         format!("{seconds:.1}s")
     } else {
-        format!("{:.0}s", seconds)
+        format!("{seconds:.0}s")
     }
 }
 

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::event::{Event, EventParts};
 use crate::id::EventId;
 use crate::pattern::Pattern;
-use crate::plan::{BreakerPolicy, Plan, Route, Router, Source, Target};
+use crate::plan::{BreakerPolicy, Plan, Revive, Route, Router, Source, Target};
 use crate::redact::Redaction;
 use crate::retry::RetryPolicy;
 use crate::signature::{Scheme, SchemeRecord};
@@ -104,6 +104,7 @@ pub(crate) fn plan(targets: Vec<Target>) -> Plan {
         template: None,
         schema: None,
         to,
+        revive: Revive::Manual,
     };
     Plan {
         sources: BTreeMap::from([("wreno".parse().unwrap(), Arc::new(source("wreno")))]),

@@ -4,7 +4,7 @@ use super::*;
 use crate::delivery::{BodyFrom, ReplayMark, ReplayMode, Sent};
 use crate::id::{Digest, ReplayId};
 use crate::pattern::Pattern;
-use crate::plan::{Generation, Plan, Route, Router};
+use crate::plan::{Generation, Plan, Revive, Route, Router};
 use crate::template::{NoPartials, Template};
 
 /// A plan whose route `all` renders this template, numbered.
@@ -19,6 +19,7 @@ fn rendering(targets: Vec<Target>, text: &str) -> (Plan, Digest) {
         template: Some(Arc::new(template)),
         schema: None,
         to,
+        revive: Revive::Manual,
     };
     let plan = Plan {
         router: Router::new(vec![Arc::new(route)]),
