@@ -80,7 +80,9 @@ impl Inner {
         let row = gate.index()?.delivery(id)?;
         let state = self.state();
         if let Some(entry) = state.entries.get(&id) {
-            let fresh = entry.fresh.iter().map(|(_, attempt)| attempt.clone());
+            // as their records will say it: an answer is the same before and after a restart
+            let as_kept = |attempt: &Attempt| StoredAttempt::from(attempt).into();
+            let fresh = entry.fresh.iter().map(|(_, attempt)| as_kept(attempt));
             return Ok((entry.row.clone(), fresh.collect()));
         }
         let row = row.filter(|row| row.event_at.segment >= state.floor);
