@@ -104,7 +104,8 @@ fn judge(inner: &Inner, folder: &Path, found: bool, last: u64) -> Result<Verdict
         Err(error) => return Ok(Verdict::Rebuild(text(&error))),
     };
     if !known {
-        return Ok(if last == 0 {
+        // nothing was noted of one that was never on disk: the process was killed right after the first start
+        return Ok(if last == 0 || noted.is_none() {
             Verdict::Use(index)
         } else {
             Verdict::Rebuild("it is empty".to_owned())
