@@ -7,7 +7,7 @@ import { cpSync, createWriteStream, existsSync, mkdirSync, mkdtempSync, rmSync, 
 import { createServer } from 'node:http';
 import { createServer as createSocket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /**
@@ -138,7 +138,7 @@ export async function startDaemon({ token = '' } = {}) {
   writeFileSync(join(folder, 'secrets/erp'), SECRETS.shop);
   const env = { ...process.env, WRENO_SECRET: SECRETS.wreno, SHOP_SECRET: SECRETS.shop, DOOR_TOKEN: token, NO_COLOR: '1' };
   const log = createWriteStream(join(folder, 'log'));
-  const daemon = spawn(BINARY, ['run', '-c', join(folder, 'config.yaml')], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const daemon = spawn(resolve(BINARY), ['run', '-c', 'config.yaml'], { cwd: folder, env, stdio: ['ignore', 'pipe', 'pipe'] });
   daemon.stdout.pipe(log);
   daemon.stderr.pipe(log);
   const ended = new Promise((resolve) => daemon.on('exit', resolve));
