@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 1 << 30;
 const BYTES_A_NODE: usize = 8;
 
 /// Most nodes that room is made for before they are there: a body that is large often is so for a few long strings.
-const FIRST_NODES: usize = 4096;
+const FIRST_NODES: usize = 1024;
 
 /// Nodes that wait in common bodies.
 const PENDING: usize = 64;

@@ -132,8 +132,9 @@ fn sockets(process: u32) -> Option<usize> {
     Some(files.filter(|path| is_socket(path.clone())).count())
 }
 
-/// Bytes of a large body.
-const BODY: usize = 512 * 1024;
+/// Bytes of a large body: a little less than a power of two, since an allocator may give a little more than one a quarter
+/// more room.
+const BODY: usize = 500 * 1024;
 
 /// What the daemon may take in memory besides what is open at a time: events that are kept for their attempts (64 MiB
 /// by design), a group that is being written, attempts under way.
