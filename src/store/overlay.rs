@@ -8,37 +8,33 @@
 //!   the index at or after `Lane::next`. So nothing is forgotten, and the oldest is found without a scan.
 //!   (Of deliveries in a line, this holds for the head, or the line is in `Lane::unplaced`.)
 //! * A delivery is in `Lane::ready` if and only if it may be claimed.
+//!
+//! How deliveries come into `ready` and into lines: see `lanes`; what goes once the index holds it: see `folding`.
+
+mod folding;
+mod lanes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::StoreError;
-use super::index::DueKey;
-use super::index::change::{Change, Placed, What};
-use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place, TargetRow};
-use super::index::stage::Promoted;
-use super::line::{Head, Line, LinePlace};
-use super::record::{
-    HELD, Moved, StoredAudit, StoredOrder, StoredPause, StoredPlan, StoredReplay, StoredState,
-};
+use super::index::change::{Change, Placed};
+use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place};
+use super::record::{Moved, StoredAudit, StoredPause, StoredPlan, StoredReplay, StoredState};
 use crate::delivery::Attempt;
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, ReplayId, TargetName};
-use crate::order::OrderKey;
+
+pub use lanes::Lane;
 
 /// A parsed body takes a multiple of its bytes; so many times they count as memory.
 const PARSED_FACTOR: usize = 4;
 
 /// What an event takes besides its body, roughly.
 const EVENT_BASE: usize = 1024;
-
-/// From where on a target's rows in the index are not in memory, at first: all of them.
-fn from_start() -> DueKey {
-    (i64::MIN, DeliveryId::from_bytes([0; 16]))
-}
 
 /// How an admission ended; `None` while it has not.
 pub type Answer = Option<Result<EventId, StoreError>>;
@@ -124,47 +120,6 @@ pub enum KeyEntry {
     Waiting(watch::Receiver<Answer>, [u8; 32]),
     /// On disk but not in the index.
     Live(KeyRow),
-}
-
-/// What is known of a target.
-#[derive(Debug)]
-pub struct Lane {
-    /// Deliveries that may be claimed once they are due.
-    pub ready: BTreeSet<DueKey>,
-    /// From here on the index may hold deliveries that are not in memory; `None`: it holds none.
-    pub next: Option<DueKey>,
-    /// Lines of deliveries that go one after another, as far as any of one is in memory.
-    pub lines: HashMap<OrderKey, Line>,
-    /// Those of them whose head only the index knows.
-    pub unplaced: BTreeSet<OrderKey>,
-    /// Told when a claim may give more.
-    pub notify: Arc<Notify>,
-    /// Its counts.
-    pub counts: TargetRow,
-}
-
-impl Default for Lane {
-    fn default() -> Self {
-        Self {
-            ready: BTreeSet::new(),
-            next: Some(from_start()),
-            lines: HashMap::new(),
-            unplaced: BTreeSet::new(),
-            notify: Arc::new(Notify::new()),
-            counts: TargetRow::default(),
-        }
-    }
-}
-
-impl Lane {
-    /// The index holds a delivery here that is not in memory.
-    fn look_from(&mut self, key: DueKey) {
-        self.next = Some(self.next.map_or(key, |next| next.min(key)));
-    }
-
-    fn line(&mut self, key: [u8; 16]) -> &mut Line {
-        self.lines.entry(OrderKey::from_bytes(key)).or_default()
-    }
 }
 
 /// An event that gets new deliveries. Its row stays in [`Overlay::events`] meanwhile.
@@ -295,21 +250,6 @@ impl Overlay {
         }
     }
 
-    /// A target's lane.
-    pub fn lane(&mut self, target: &TargetName) -> &mut Lane {
-        if !self.lanes.contains_key(target) {
-            self.lanes.insert(target.clone(), Lane::default());
-        }
-        self.lanes.entry(target.clone()).or_default()
-    }
-
-    /// Tells whoever claims for this target.
-    pub fn notify(&self, target: &TargetName) {
-        if let Some(lane) = self.lanes.get(target) {
-            lane.notify.notify_one();
-        }
-    }
-
     /// A token that no claim has had.
     pub fn token(&mut self) -> u64 {
         let token = self.next_token;
@@ -323,134 +263,6 @@ impl Overlay {
             self.entries.insert(id, Entry::new(row));
             self.arrange(id);
         }
-    }
-
-    /// Puts a delivery in or out of [`Lane::ready`], as it may be claimed or not, and who waits for it.
-    pub fn arrange(&mut self, id: DeliveryId) {
-        let Some(entry) = self.entries.get(&id) else {
-            return;
-        };
-        match entry.row.order {
-            None => {
-                let due = entry.due_if_free();
-                self.set_ready(id, due);
-            }
-            Some(order) => self.arrange_in_line(id, order),
-        }
-    }
-
-    fn arrange_in_line(&mut self, id: DeliveryId, order: StoredOrder) {
-        let Some(entry) = self.entries.get(&id) else {
-            return;
-        };
-        let holds_up = entry.row.state.holds_up(order);
-        let claimed = entry.lease.is_some();
-        let target = entry.row.target.clone();
-        let line = self.lane(&target).line(order.key);
-        let before = line.may_go();
-        line.note((order.rank, id), holds_up, claimed);
-        self.place_line(&target, order.key, before);
-        if before != Some(id) {
-            self.set_ready_in_line(id);
-        }
-    }
-
-    /// Lets the head of a line go where it was another one before, and tells who claims of it.
-    fn place_line(&mut self, target: &TargetName, key: [u8; 16], before: Option<DeliveryId>) {
-        let lane = self.lane(target);
-        let line = lane.line(key);
-        let (head, now) = (line.head(), line.may_go());
-        let key = OrderKey::from_bytes(key);
-        match head {
-            Head::Ask(_) => {
-                lane.unplaced.insert(key);
-            }
-            Head::Known(_) | Head::Nobody => {
-                lane.unplaced.remove(&key);
-            }
-        }
-        if head == Head::Nobody && line_is_empty(lane, &key) {
-            lane.lines.remove(&key);
-        }
-        for id in [before, now].into_iter().flatten() {
-            self.set_ready_in_line(id);
-        }
-        if matches!(head, Head::Ask(_)) || now.is_some() && now != before {
-            self.notify(target);
-        }
-    }
-
-    fn set_ready_in_line(&mut self, id: DeliveryId) {
-        let Some(entry) = self.entries.get(&id) else {
-            return;
-        };
-        let Some(order) = entry.row.order else {
-            return;
-        };
-        let due = entry.due_if_free();
-        let target = entry.row.target.clone();
-        let lane = self.lane(&target);
-        let line = lane.lines.get(&OrderKey::from_bytes(order.key));
-        let goes = line.and_then(Line::may_go) == Some(id);
-        self.set_ready(id, due.filter(|_| goes));
-    }
-
-    fn set_ready(&mut self, id: DeliveryId, due: Option<i64>) {
-        let Some(entry) = self.entries.get_mut(&id) else {
-            return;
-        };
-        if entry.ready == due {
-            return;
-        }
-        let before = std::mem::replace(&mut entry.ready, due);
-        let target = entry.row.target.clone();
-        let lane = self.lane(&target);
-        if let Some(before) = before {
-            lane.ready.remove(&(before, id));
-        }
-        if let Some(due) = due {
-            lane.ready.insert((due, id));
-        }
-    }
-
-    /// A line whose head is to be asked for, and from which place on.
-    pub fn unplaced(&mut self, target: &TargetName) -> Option<(OrderKey, LinePlace)> {
-        let lane = self.lane(target);
-        while let Some(key) = lane.unplaced.first().copied() {
-            match lane.lines.get(&key).map(Line::head) {
-                Some(Head::Ask(from)) => return Some((key, from)),
-                _ => lane.unplaced.remove(&key),
-            };
-        }
-        None
-    }
-
-    /// Whether a delivery that the index has in a line still holds up others there.
-    pub fn holds_up(&self, id: DeliveryId) -> bool {
-        let entry = self.entries.get(&id);
-        entry.is_none_or(|entry| {
-            let order = entry.row.order;
-            order.is_some_and(|order| entry.row.state.holds_up(order))
-        })
-    }
-
-    /// The index was asked for the head of a line, from a place on, and gave this one.
-    pub fn placed(
-        &mut self,
-        target: &TargetName,
-        key: OrderKey,
-        from: LinePlace,
-        found: Option<(LinePlace, DeliveryRow)>,
-    ) {
-        let Some(line) = self.lane(target).lines.get_mut(&key) else {
-            return;
-        };
-        let before = line.may_go();
-        line.asked(from, found.as_ref().map(|(place, _)| *place));
-        if let Some(((_, id), row)) = found {
-            self.load(id, row);
-        }
-        self.place_line(target, *key.as_bytes(), before);
     }
 
     /// Changes a delivery's state, in memory and in the counts.
@@ -659,221 +471,6 @@ impl Overlay {
             self.arrange(*id);
         }
     }
-
-    /// The index holds these changes now: entries that say nothing more go.
-    pub fn folded(&mut self, changes: &[Change]) {
-        for change in changes {
-            self.unfolded = self.unfolded.saturating_sub(1);
-            self.folded = change.sequence;
-            self.unfolded_bytes = self.unfolded_bytes.saturating_sub(change.what.weight());
-            match &change.what {
-                What::Accepted { placed, .. } => {
-                    self.event_folded(placed);
-                    if let Some((key, row)) = &placed.key
-                        && let Some(KeyEntry::Live(live)) = self.keys.get(key)
-                        && live.event == row.event
-                    {
-                        self.keys.remove(key);
-                    }
-                    for (id, _) in &placed.deliveries {
-                        self.one_folded(*id);
-                    }
-                }
-                What::Moved(step) => {
-                    self.one_folded(DeliveryId::from_bytes(step.moved.delivery));
-                }
-                What::Added { event, deliveries } => self.added_folded(*event, deliveries),
-                What::Carried(placed) => self.repoint(placed, change.at),
-                What::Purged { placed, .. } => {
-                    if self.event_folded(placed) {
-                        for (id, _) in &placed.deliveries {
-                            self.one_folded(*id);
-                        }
-                    } else {
-                        // it was written anew by cleaning
-                        self.repoint(placed, change.at);
-                    }
-                }
-                What::Replayed(row) => {
-                    let id = row.replay.id();
-                    if self.replays.get(&id) == Some(&row.replay) {
-                        self.replays.remove(&id);
-                    }
-                }
-                What::Scrubbed(_) | What::Paused(..) | What::Planned(_) => {}
-                What::Audited(row) => {
-                    self.audits.remove(&row.audit.id());
-                }
-            }
-        }
-    }
-
-    /// The index lists these as due now, as the heads of their lines.
-    pub fn promoted(&mut self, promoted: &[Promoted]) {
-        for (target, due) in promoted {
-            if !self.entries.contains_key(&due.1) {
-                let lane = self.lane(target);
-                lane.look_from(*due);
-                self.notify(target);
-            }
-        }
-    }
-
-    /// Lets an event's row go if none newer came; whether it was this one.
-    fn event_folded(&mut self, placed: &Placed) -> bool {
-        let known = self.events.get(&placed.id);
-        let is_it = known.is_some_and(|known| known.at == placed.event.at);
-        match self.adding.get_mut(&placed.id) {
-            Some(adding) if adding.at == placed.event.at => adding.is_folded = true,
-            _ if is_it => {
-                self.events.remove(&placed.id);
-            }
-            _ => {}
-        }
-        is_it
-    }
-
-    fn added_folded(&mut self, event: EventId, deliveries: &[(DeliveryId, DeliveryRow)]) {
-        if let Some(adding) = self.adding.get_mut(&event) {
-            adding.unfolded = adding.unfolded.saturating_sub(1);
-            // what it was added to came before it
-            adding.is_folded = true;
-        }
-        self.let_added_go(event);
-        for (id, _) in deliveries {
-            self.one_folded(*id);
-        }
-    }
-
-    fn one_folded(&mut self, id: DeliveryId) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.unfolded = entry.unfolded.saturating_sub(1);
-            self.retire(id);
-        }
-    }
-
-    /// What was carried is found in its new place from here on.
-    fn repoint(&mut self, placed: &Placed, at: Place) {
-        self.repoint_added(placed.id, at);
-        for (id, carried) in &placed.deliveries {
-            if let Some(entry) = self.entries.get_mut(id) {
-                let row = &mut entry.row;
-                if row.event_at > at {
-                    // overtaken by a tombstone
-                    continue;
-                }
-                row.event_at = row.event_at.max(at);
-                if row.frozen.is_none_or(|frozen| frozen < at) {
-                    row.frozen = carried.frozen;
-                }
-                row.log.retain(|logged| *logged > at);
-                row.log.splice(0..0, carried.log.iter().copied());
-            }
-        }
-    }
-
-    /// The same of deliveries that were added to an event after it was written anew and before that was folded.
-    fn repoint_added(&mut self, id: EventId, at: Place) {
-        let (Some(adding), Some(event)) = (self.adding.get_mut(&id), self.events.get_mut(&id))
-        else {
-            return;
-        };
-        if event.at != adding.at {
-            // overtaken by a tombstone
-            return;
-        }
-        adding.at = adding.at.max(at);
-        event.at = adding.at;
-        for id in &event.deliveries {
-            if let Some(entry) = self.entries.get_mut(id) {
-                entry.row.event_at = entry.row.event_at.max(at);
-            }
-        }
-    }
-
-    /// Lets an entry go if the index knows as much, unless it is in the window of its target.
-    pub fn retire(&mut self, id: DeliveryId) {
-        let Some(entry) = self.entries.get(&id) else {
-            return;
-        };
-        if !entry.is_settled() {
-            return;
-        }
-        // nobody claims what is held or not its line's head, so it takes no room in the window
-        if entry.ready.is_some_and(|due| due < HELD) {
-            let target = entry.row.target.clone();
-            let window = self.bounds.window;
-            let lane = self.lane(&target);
-            if lane.ready.len() <= window {
-                return;
-            }
-            // what is due last makes room, if it can; otherwise this one
-            let last = lane.ready.last().map(|(_, last)| *last);
-            let last_settled = last
-                .and_then(|last| self.entries.get(&last))
-                .is_some_and(Entry::is_settled);
-            match last {
-                Some(last) if last_settled => self.evict(last),
-                _ => self.evict(id),
-            }
-        } else {
-            self.evict(id);
-        }
-    }
-
-    /// Keeps no more than the window of a target, as far as its entries can go.
-    pub fn trim(&mut self, target: &TargetName) {
-        loop {
-            let window = self.bounds.window;
-            let lane = self.lane(target);
-            if lane.ready.len() <= window {
-                return;
-            }
-            let Some((_, last)) = lane.ready.last().copied() else {
-                return;
-            };
-            if !self.entries.get(&last).is_some_and(Entry::is_settled) {
-                return;
-            }
-            self.evict(last);
-        }
-    }
-
-    fn evict(&mut self, id: DeliveryId) {
-        self.take_event(id);
-        let Some(entry) = self.entries.remove(&id) else {
-            return;
-        };
-        let lane = self.lane(&entry.row.target);
-        if let Some(ready) = entry.ready {
-            lane.ready.remove(&(ready, id));
-        }
-        // one that waits for another in memory comes into the due index after that
-        let waits = entry.row.order.is_some_and(|order| {
-            let line = lane.lines.get(&OrderKey::from_bytes(order.key));
-            line.is_some_and(|line| matches!(line.head(), Head::Known(head) if head != id))
-        });
-        if let Some(due) = entry.row.due().filter(|_| !waits) {
-            lane.look_from((due, id));
-        }
-        if let Some(order) = entry.row.order {
-            let key = OrderKey::from_bytes(order.key);
-            if let Some(line) = lane.lines.get_mut(&key) {
-                line.forget((order.rank, id));
-            }
-            if line_is_empty(lane, &key) {
-                lane.lines.remove(&key);
-                lane.unplaced.remove(&key);
-            } else if matches!(lane.lines.get(&key).map(Line::head), Some(Head::Ask(_))) {
-                lane.unplaced.insert(key);
-            }
-        }
-    }
-}
-
-/// Whether nothing of a line is in memory.
-fn line_is_empty(lane: &Lane, key: &OrderKey) -> bool {
-    lane.lines.get(key).is_none_or(Line::is_empty)
 }
 
 fn weight(event: &Event) -> usize {
