@@ -149,8 +149,10 @@ fn invite(folder: &Folder, show: &Show) {
          see what a template makes of it\n\
          \x20 {ingate} render {template} --event {event}\n\
          see what the daemon has kept\n\
-         \x20 curl {admin}/api/v1/events\n\
-         \x20 curl {admin}/metrics\n",
+         \x20 {ingate} events list --admin {admin}\n\
+         \x20 curl {admin}/metrics\n\
+         see it in a browser, and try the templates there\n\
+         \x20 {admin}/\n",
     ));
 }
 
