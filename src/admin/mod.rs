@@ -7,7 +7,7 @@
 mod answer;
 mod api;
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 mod document;
 mod files;
 mod gate;

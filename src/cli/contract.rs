@@ -2,32 +2,21 @@
 
 use std::sync::LazyLock;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
-static DOCUMENT: LazyLock<Value> =
-    LazyLock::new(|| serde_yaml::from_str(include_str!("../admin/openapi.yaml")).unwrap());
+use crate::admin::contract::Contract;
+
+static CONTRACT: LazyLock<Contract> = LazyLock::new(Contract::load);
 
 /// The value fits the schema of this name.
 pub(super) fn holds(schema: &str, value: &Value) {
-    let whole = json!({
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$ref": format!("#/components/schemas/{schema}"),
-        "components": DOCUMENT["components"],
-    });
-    let validator = jsonschema::options()
-        .should_validate_formats(true)
-        .build(&whole)
-        .unwrap();
-    let wrong: Vec<String> = validator
-        .iter_errors(value)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect();
-    assert!(wrong.is_empty(), "{schema}: {wrong:#?}");
+    let fits = CONTRACT.check_schema(schema, value.to_string().as_bytes());
+    fits.unwrap_or_else(|wrong| panic!("{schema}: {wrong}"));
 }
 
 /// The words of a schema that is an enumeration.
 pub(super) fn words(schema: &str) -> Vec<String> {
-    let words = DOCUMENT["components"]["schemas"][schema]["enum"].as_array();
+    let words = CONTRACT.document()["components"]["schemas"][schema]["enum"].as_array();
     let words = words.unwrap().iter();
     words
         .map(|word| word.as_str().unwrap().to_owned())
@@ -36,7 +25,7 @@ pub(super) fn words(schema: &str) -> Vec<String> {
 
 /// GET of this path takes every parameter that the query has.
 pub(super) fn takes(path: &str, query: &str) {
-    let parameters = DOCUMENT["paths"][path]["get"]["parameters"].as_array();
+    let parameters = CONTRACT.document()["paths"][path]["get"]["parameters"].as_array();
     let known: Vec<&str> = parameters
         .unwrap()
         .iter()
@@ -55,5 +44,8 @@ pub(super) fn takes(path: &str, query: &str) {
 
 /// The document knows this operation.
 pub(super) fn knows(verb: &str, path: &str) {
-    assert!(DOCUMENT["paths"][path][verb].is_object(), "{verb} {path}");
+    assert!(
+        CONTRACT.document()["paths"][path][verb].is_object(),
+        "{verb} {path}"
+    );
 }
