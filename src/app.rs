@@ -185,7 +185,7 @@ impl App {
             Arc::clone(&self.clock),
             Arc::clone(&self.metrics),
         );
-        let dispatcher = Dispatcher::start_traced(
+        let dispatcher = Dispatcher::start(
             self.plan.clone(),
             Arc::clone(&self.store),
             Arc::clone(&self.clock),

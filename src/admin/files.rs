@@ -6,9 +6,9 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
-use sha2::{Digest, Sha256};
 
 use super::answer::response;
+use crate::id::Digest;
 use crate::listener;
 
 /// What a page of the dashboard may do: load what the door serves, and nothing from elsewhere.
@@ -58,7 +58,7 @@ impl File {
 
     fn tag(&self) -> Option<&HeaderValue> {
         let tag = self.tag.get_or_init(|| {
-            let hash = hex::encode(Sha256::digest(self.bytes));
+            let hash = Digest::of(self.bytes);
             HeaderValue::from_str(&format!("\"{hash}\"")).ok()
         });
         tag.as_ref()

@@ -94,7 +94,7 @@ impl Attempter {
         };
         let mut sent = Sent {
             generation: plan.number(),
-            template: payload::template(route, &claimed).and_then(|it| it.hash().parse().ok()),
+            template: payload::template(route, &claimed).map(|it| it.hash()),
             ..Sent::default()
         };
         let (outcome, cut, frozen) = match prepared {

@@ -113,18 +113,6 @@ impl Dispatcher {
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
         live: Arc<Live>,
-    ) -> Self {
-        Self::start_traced(plan, store, clock, metrics, live, Spans::nowhere())
-    }
-
-    /// The same, with the span of each attempt told.
-    #[must_use]
-    pub fn start_traced(
-        plan: Current,
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-        live: Arc<Live>,
         spans: Spans,
     ) -> Self {
         let (phase, watcher) = watch::channel(Phase::Running);

@@ -25,6 +25,7 @@ fn start(store: &Arc<MemoryStore>, plan: Plan) -> (Dispatcher, Current) {
         Arc::new(SystemClock),
         metrics,
         Arc::default(),
+        Spans::nowhere(),
     );
     (dispatcher, current)
 }

@@ -36,7 +36,14 @@ fn start_with(
     let metrics = Arc::new(Metrics::new());
     let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(store);
     let plan = Current::new(Arc::new(plan(targets)));
-    let dispatcher = Dispatcher::start(plan, store, clock, Arc::clone(&metrics), Arc::default());
+    let dispatcher = Dispatcher::start(
+        plan,
+        store,
+        clock,
+        Arc::clone(&metrics),
+        Arc::default(),
+        Spans::nowhere(),
+    );
     (dispatcher, metrics)
 }
 

@@ -491,7 +491,7 @@ fn templates(plan: &Plan) -> BTreeMap<RouteName, Digest> {
     routes
         .filter_map(|route| {
             let template = route.template.as_ref()?;
-            Some((route.name.clone(), template.hash().parse().ok()?))
+            Some((route.name.clone(), template.hash()))
         })
         .collect()
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::subject::{Ready, Subject};
 use super::{StudioError, templates};
 use crate::config::TemplateFolder;
+use crate::id::Digest;
 use crate::plan::{OutputSchema, Plan, Route, TemplateFile};
 use crate::template::{self, Cause, PartialText, Partials, Remark, Scene, Template, TemplateError};
 use crate::trial::{self, Line};
@@ -61,7 +62,7 @@ pub struct Rendered {
 #[derive(Debug, Serialize)]
 pub struct Deployed {
     /// Its hash.
-    pub hash: String,
+    pub hash: Digest,
     /// What comes out.
     pub output: Option<String>,
     /// Where it does not render.
@@ -217,7 +218,7 @@ pub(super) fn render(plan: &Plan, trial: &Trial) -> Result<Rendered, StudioError
             rendered.diff = Some(lines.map(of_line).collect());
         }
         rendered.deployed = Some(Deployed {
-            hash: file.template.hash().to_owned(),
+            hash: file.template.hash(),
             output,
             error,
         });

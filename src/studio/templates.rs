@@ -5,10 +5,10 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::StudioError;
 use crate::config::{Place, TemplateFolder};
+use crate::id::Digest;
 use crate::plan::{Plan, TemplateFile};
 use crate::template::Verdict;
 
@@ -24,7 +24,7 @@ pub struct TemplateRow {
     /// The routes that name it; none for a partial.
     pub routes: Vec<String>,
     /// The hash of the template in force, with its partials.
-    pub hash: Option<String>,
+    pub hash: Option<Digest>,
     /// Whether the text on disk is the one in force.
     pub in_force: Option<bool>,
     /// Of the one in force.
@@ -89,12 +89,12 @@ fn place(plan: &Plan, folder: &TemplateFolder, name: &str) -> Result<Place, Stud
 fn row(name: String, bytes: &[u8], known: Option<&TemplateFile>) -> TemplateRow {
     TemplateRow {
         name,
-        etag: hex::encode(Sha256::digest(bytes)),
+        etag: Digest::of(bytes).to_string(),
         size_bytes: bytes.len(),
         routes: known
             .map(|file| file.routes.iter().map(ToString::to_string).collect())
             .unwrap_or_default(),
-        hash: known.map(|file| file.template.hash().to_owned()),
+        hash: known.map(|file| file.template.hash()),
         in_force: known.map(|file| file.template.text().as_bytes() == bytes),
         verdict: known.map(|file| verdict(file.proof.verdict)),
     }

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 pub use proof::{Decision, Finding, Proof, Verdict};
 pub use reads::{Read, Shown as ShownPath, Step, is_word};
@@ -35,6 +35,7 @@ use syntax::{Calls, Fault, Site, Source, Span};
 pub use syntax::{Cause, nearest};
 use writer::Mended;
 
+use crate::id::Digest;
 use crate::json::Ref;
 
 /// Where `include` and `render` find other templates.
@@ -78,7 +79,7 @@ pub struct Template {
 #[derive(Debug)]
 struct Compiled {
     files: Vec<File>,
-    hash: String,
+    hash: Digest,
 }
 
 #[derive(Debug)]
@@ -287,10 +288,10 @@ impl Template {
         first.map_or("", |file| &file.source.text)
     }
 
-    /// A hash of the text and of all partials, in hex; changes when what it renders may change.
+    /// A hash of the text and of all partials; changes when what it renders may change.
     #[must_use]
-    pub fn hash(&self) -> &str {
-        &self.compiled.hash
+    pub fn hash(&self) -> Digest {
+        self.compiled.hash
     }
 }
 
@@ -404,11 +405,11 @@ fn check_isolation(files: &[File]) -> Result<(), TemplateError> {
 }
 
 /// The length of each text is part of what is hashed, so that no two lists of texts look the same.
-fn hash(files: &[File]) -> String {
+fn hash(files: &[File]) -> Digest {
     let mut hasher = Sha256::new();
     for file in files {
         hasher.update((file.source.text.len() as u64).to_be_bytes());
         hasher.update(file.source.text.as_bytes());
     }
-    hex::encode(hasher.finalize())
+    Digest::from_bytes(hasher.finalize().into())
 }

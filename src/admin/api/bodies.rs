@@ -164,7 +164,7 @@ async fn rendered(
     let Some(template) = route.template.clone() else {
         return Ok(());
     };
-    shape.template_hash = template.hash().parse().ok();
+    shape.template_hash = Some(template.hash());
     let made = door.studio.body(plan, event, route, template, target);
     match made.await? {
         Made::Fault(marker) => shape.error = Some(marker),

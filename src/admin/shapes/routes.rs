@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::id::{RouteName, SourceName, TargetName};
+use crate::id::{Digest, RouteName, SourceName, TargetName};
 use crate::plan::{Plan, Route};
 
 /// A route.
@@ -15,7 +15,7 @@ pub(in crate::admin) struct RouteShape<'a> {
     rules: Vec<RuleShape<'a>>,
     /// Null if the body goes on unchanged.
     template: Option<&'a str>,
-    template_hash: Option<&'a str>,
+    template_hash: Option<Digest>,
     /// The file of the schema that the output must fit.
     schema: Option<&'a str>,
     to: &'a [TargetName],

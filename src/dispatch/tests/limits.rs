@@ -41,6 +41,7 @@ fn run(store: &Arc<MemoryStore>, target: Target) -> Running {
         clock,
         Arc::clone(&metrics),
         Arc::default(),
+        Spans::nowhere(),
     );
     Running {
         current,

@@ -10,7 +10,7 @@ use crate::template::{NoPartials, Template};
 /// A plan whose route `all` renders this template, numbered.
 fn rendering(targets: Vec<Target>, text: &str) -> (Plan, Digest) {
     let template = Template::compile("t.liquid", text, &NoPartials).unwrap();
-    let hash = template.hash().parse().unwrap();
+    let hash = template.hash();
     let to = targets.iter().map(|target| target.name.clone()).collect();
     let route = Route {
         name: "all".parse().unwrap(),
@@ -42,6 +42,7 @@ fn run(store: &Arc<MemoryStore>, plan: Plan) -> Dispatcher {
         Arc::new(SystemClock),
         metrics,
         Arc::default(),
+        Spans::nowhere(),
     )
 }
 

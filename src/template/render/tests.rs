@@ -259,10 +259,7 @@ fn tags_print_typed_values() {
 fn the_hash_follows_the_text_and_its_partials() {
     let hash = |text: &str, partial: &str| {
         let partials = files(&[("p", partial)]);
-        Template::compile("t", text, &partials)
-            .unwrap()
-            .hash()
-            .to_owned()
+        Template::compile("t", text, &partials).unwrap().hash()
     };
     let first = hash("{% render 'p' %}", "1");
     assert_eq!(first, hash("{% render 'p' %}", "1"));
