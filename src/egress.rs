@@ -3,7 +3,7 @@
 //! Promise: link-local addresses, those of cloud metadata services, and what is no address of one machine
 //! (unspecified, multicast, broadcast) are refused whatever is configured, in every disguise in which an IPv6
 //! address carries an IPv4 one; private addresses are refused where `egress.private` is `deny`, and only they can be
-//! exempt. Not here: resolving names and connecting (see `dispatch`), how it is written (see `config`).
+//! exempt. Not here: resolving names and connecting (see `client`), how it is written (see `config`).
 
 mod bypass;
 mod literal;
@@ -11,6 +11,7 @@ mod literal;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use http::{HeaderValue, Uri};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 pub use bypass::{Bypass, network};
@@ -185,6 +186,26 @@ impl Guard {
         }
         Ok(())
     }
+}
+
+/// Which addresses requests may go to, and the way there. The default: what is not always refused, and no proxy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EgressPlan {
+    /// Which addresses may be connected to.
+    pub guard: Guard,
+    /// What connections go through.
+    pub proxy: Option<Proxy>,
+}
+
+/// An outbound proxy, which is asked for a tunnel to where a request goes (CONNECT).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxy {
+    /// Where it is: an http URL of a host and a port.
+    pub url: Uri,
+    /// The credentials for it, sensitive.
+    pub authorization: Option<HeaderValue>,
+    /// Hosts that are connected to directly.
+    pub bypass: Vec<Bypass>,
 }
 
 /// The rule that refuses all of a network whatever is configured.

@@ -42,6 +42,7 @@
 //! | 1 | [`redact`] | what of a body is not shown |
 //! | 2 | [`event`] | one verified inbound request |
 //! | 2 | [`order`] | which deliveries go one after another |
+//! | 3 | [`client`] | HTTP towards others: connections by policy, small requests |
 //! | 3 | [`delivery`] | one event on its way to one target |
 //! | 3 | [`plan`] | the compiled configuration |
 //! | 4 | [`config`] | from files to a plan, all errors at once |
@@ -70,6 +71,7 @@
 pub mod admin;
 pub mod app;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod decimal;

@@ -16,7 +16,6 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use crate::egress::{Bypass, Guard};
 use crate::event::{Event, EventParts};
 use crate::id::{RouteName, SourceName, TargetName};
 use crate::order::OrderBy;
@@ -32,6 +31,7 @@ use crate::tls::{ClientTls, ServerTls};
 use crate::trace::Sampling;
 use crate::units::Rate;
 
+pub use crate::egress::{EgressPlan, Proxy};
 pub use studio::{Cases, RouteSample, StudioPlan, TemplateFile, number};
 
 /// The folder, in that of the store, where the last good configuration is kept.
@@ -278,26 +278,6 @@ pub struct BreakerPolicy {
     pub requests: u32,
     /// How long an attempt counts for the share; more than nothing.
     pub window: Duration,
-}
-
-/// Which addresses targets may have, and the way to them. The default: what is not always refused, and no proxy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct EgressPlan {
-    /// Which addresses may be connected to.
-    pub guard: Guard,
-    /// What connections go through.
-    pub proxy: Option<Proxy>,
-}
-
-/// An outbound proxy, which is asked for a tunnel to the target (CONNECT).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxy {
-    /// Where it is: an http URL of a host and a port.
-    pub url: Uri,
-    /// The credentials for it, sensitive.
-    pub authorization: Option<HeaderValue>,
-    /// Hosts that are connected to directly.
-    pub bypass: Vec<Bypass>,
 }
 
 /// A collector of traces that speaks OTLP over HTTP.

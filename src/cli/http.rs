@@ -14,8 +14,8 @@ use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{Exit, Failure};
+use crate::client;
 use crate::config::{self, ProcessEnv};
-use crate::dispatch;
 use crate::plan::{AdminPlan, Plan};
 use crate::secret::Secret;
 use crate::tls::{self, Chain, ClientTls, Identity, ServerTls, TlsError};
@@ -271,7 +271,7 @@ impl Caller {
                 "error: {url} is not an http or https URL"
             )));
         }
-        dispatch::request(request, self.tls.as_ref())
+        client::request(request, self.tls.as_ref())
             .await
             .map_err(|error| unreachable(url, &error))
     }

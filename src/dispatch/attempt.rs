@@ -18,6 +18,7 @@ use super::client::Client;
 use super::payload::{self, Payload, Unsendable};
 use super::span::Traced;
 use super::{Phase, Shared};
+use crate::client::AGENT;
 use crate::clock;
 use crate::delivery::{Attempt, BodyFrom, DeadReason, Failure, Next, Outcome, ReplayMark, Sent};
 use crate::event::HOPS_HEADER;
@@ -36,9 +37,6 @@ const REPLAY_HEADER: HeaderName = HeaderName::from_static("ingate-replay");
 
 /// The header that carries the id of the delivery in whose place a new one was made.
 const REPLAY_OF_HEADER: HeaderName = HeaderName::from_static("ingate-replay-of");
-
-/// How we name ourselves to targets.
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("ingate/", env!("CARGO_PKG_VERSION")));
 
 /// Headers that frame the message; they are the client's own, whatever is configured.
 const FRAMING: [HeaderName; 3] = [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION];

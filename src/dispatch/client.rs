@@ -3,29 +3,28 @@
 //! Promise: the whole exchange ends within the target's timeout; no redirect is followed; a peer can
 //! make us read no more than [`RESPONSE_BYTES`] of its answer. The head of an answer decides: a body
 //! that breaks off or does not end only cuts the snippet short. A request that a kept connection could
-//! not take at all is sent once more over another one. Not here: what is sent (see `attempt`).
+//! not take at all is sent once more over another one. Not here: what is sent (see `attempt`), how
+//! connections are made (see [`crate::client`]).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::RETRY_AFTER;
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
 use jiff::tz::TimeZone;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::Connector;
-use super::failure;
-use super::meter::Metering;
+use crate::client::connect::Connector;
+use crate::client::{HEAD_BYTES, Step, Streams, failure, streams, tls};
 use crate::clock::{self, Clock};
 use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
 use crate::plan::{EgressPlan, Target};
@@ -40,9 +39,6 @@ pub(super) const SNIPPET_BYTES: usize = 1024;
 /// Shortest word of a secret or a signature that is looked for in answers; shorter ones stand there by chance.
 const HIDDEN_BYTES: usize = 8;
 
-/// Most bytes of an answer's head.
-const HEAD_BYTES: usize = 64 * 1024;
-
 /// Most bytes that are read for one answer in all: head and body, what TLS adds, and answers of status 1xx
 /// before it, of which there may be any number.
 const ANSWER_BYTES: usize = HEAD_BYTES + RESPONSE_BYTES + 64 * 1024;
@@ -55,8 +51,6 @@ const DATE: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
 
 /// The two older forms of a date that RFC 9110 wants read as well: RFC 850's and asctime's.
 const OLD_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"];
-
-type Streams = HttpsConnector<Metering<Connector>>;
 
 /// The connections to one target.
 pub(super) struct Client {
@@ -143,7 +137,8 @@ impl Client {
                 detail: format!("no answer within {:?}", to.timeout),
             },
             Ok(Err(error)) => {
-                let (failure, detail) = failure::classify(&error);
+                let (step, detail) = failure::classify(&error);
+                let failure = failed_at(step);
                 Outcome::Failed { failure, detail }
             }
             Ok(Ok(answer)) => Outcome::Answered {
@@ -159,75 +154,22 @@ impl Client {
 }
 
 /// What makes connections to a target, as its attempts have them.
-pub(super) fn connector(
-    target: &Target,
-    egress: &Arc<EgressPlan>,
-) -> HttpsConnector<Metering<Connector>> {
+pub(super) fn connector(target: &Target, egress: &Arc<EgressPlan>) -> Streams {
     let made_for = MadeFor::of(target, egress);
     let connector = Connector::new(Some(Arc::clone(egress)));
     streams(&made_for.tls(), connector, ANSWER_BYTES)
 }
 
-/// What makes connections, plain or with TLS as the URL says, that give `answer_bytes` for each request.
-fn streams(tls: &ClientConfig, connector: Connector, answer_bytes: usize) -> Streams {
-    HttpsConnectorBuilder::new()
-        .with_tls_config(tls.clone())
-        .https_or_http()
-        .enable_http1()
-        .wrap_connector(Metering::new(connector, answer_bytes))
-}
-
-/// Sends one request over a connection of its own, to wherever it is asked for; the answer may be of any size.
-/// Without `own`, whom the system trusts is trusted.
-pub(super) async fn request(
-    request: Request<Full<Bytes>>,
-    own: Option<&ClientTls>,
-) -> Result<Response<Incoming>, legacy::Error> {
-    let tls = match own {
-        Some(own) => own.config().clone(),
-        None => tls(request.uri().scheme_str() == Some("https")),
-    };
-    let client: legacy::Client<Streams, Full<Bytes>> =
-        legacy::Client::builder(TokioExecutor::new())
-            .http1_max_buf_size(HEAD_BYTES)
-            .build(streams(&tls, Connector::new(None), usize::MAX));
-    client.request(request).await
-}
-
-/// The TLS side of all clients: the system's roots, and only if they are `needed`.
-pub(super) fn tls(needed: bool) -> ClientConfig {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let with_roots = |roots| {
-        // The provider is ours and knows the default versions, so the fallback is never taken.
-        ClientConfig::builder_with_provider(Arc::clone(&provider))
-            .with_safe_default_protocol_versions()
-            .map(|builder| match roots {
-                Roots::System => builder.with_native_roots().map_err(|e| e.to_string()),
-                Roots::None => Ok(builder.with_root_certificates(RootCertStore::empty())),
-            })
-            .unwrap_or_else(|error| Err(error.to_string()))
-            .map(|builder| builder.with_no_client_auth())
-    };
-    if needed {
-        match with_roots(Roots::System) {
-            Ok(config) => return config,
-            Err(error) => tracing::error!(
-                error,
-                "the system has no root certificates; no https target can be reached"
-            ),
-        }
+/// A failed step, as attempts keep it.
+pub(super) fn failed_at(step: Step) -> Failure {
+    match step {
+        Step::Dns => Failure::Dns,
+        Step::Connect => Failure::Connect,
+        Step::Tls => Failure::Tls,
+        Step::Closed => Failure::Closed,
+        Step::Protocol => Failure::Protocol,
+        Step::Egress => Failure::Egress,
     }
-    with_roots(Roots::None).unwrap_or_else(|_| {
-        ClientConfig::builder()
-            .with_root_certificates(RootCertStore::empty())
-            .with_no_client_auth()
-    })
-}
-
-#[derive(Clone, Copy)]
-enum Roots {
-    System,
-    None,
 }
 
 /// What a request carries of secrets and signatures: an answer that repeats it (a debug page, an echo) must
@@ -330,10 +272,5 @@ mod tests {
             let wanted = seconds.map(Duration::from_secs);
             assert_eq!(retry_after(&value, now), wanted, "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_configuration_without_roots_can_always_be_made() {
-        assert!(tls(false).alpn_protocols.is_empty());
     }
 }

@@ -9,10 +9,7 @@
 mod attempt;
 mod breaker;
 mod client;
-mod connect;
-mod failure;
 mod lanes;
-mod meter;
 mod pace;
 mod payload;
 mod probe;
@@ -27,11 +24,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Request, Response};
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper_util::client::legacy::Error;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{Id, JoinSet};
 
@@ -48,19 +40,6 @@ use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::store::{Depth, Store};
 use crate::telemetry::Spans;
-use crate::tls::ClientTls;
-
-/// Sends one request, with the client of targets but without their policy: what commands call the doors with. Without
-/// `tls`, whom the system trusts is trusted.
-///
-/// # Errors
-/// If no answer comes.
-pub async fn request(
-    request: Request<Full<Bytes>>,
-    tls: Option<&ClientTls>,
-) -> Result<Response<Incoming>, Error> {
-    client::request(request, tls).await
-}
 
 /// How long a lane may take, after its attempts were cut off, to record that and to release the rest.
 const WIND_UP: Duration = Duration::from_secs(5);

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tower_service::Service;
 
-use super::{client, failure};
+use super::client;
+use crate::client::failure;
 use crate::delivery::Failure;
 use crate::plan::{EgressPlan, Target};
 
@@ -30,7 +31,10 @@ pub async fn probe(
     };
     match tokio::time::timeout(within, connecting).await {
         Ok(Ok(_connection)) => Ok(began.elapsed()),
-        Ok(Err(error)) => Err(failure::classify_connect(&*error)),
+        Ok(Err(error)) => {
+            let (step, words) = failure::classify_connect(&*error);
+            Err((client::failed_at(step), words))
+        }
         Err(_) => Err((Failure::Timeout, format!("no connection within {within:?}"))),
     }
 }

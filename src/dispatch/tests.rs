@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use http::{HeaderName, HeaderValue};
-use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Semaphore;
@@ -288,20 +287,6 @@ async fn an_endless_answer_is_cut() {
         "{} bytes were taken",
         peer.written()
     );
-}
-
-#[tokio::test]
-async fn what_a_command_asks_for_may_be_long() {
-    let long = "x".repeat(1 << 20);
-    let length = long.len();
-    let text = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{long}");
-    let peer = Peer::start(move |_| Reply::Raw(text.clone())).await;
-    let asked = Request::get(format!("http://{}/", peer.address));
-    let answer = request(asked.body(Full::default()).unwrap(), None)
-        .await
-        .unwrap();
-    let body = answer.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body.len(), length);
 }
 
 #[tokio::test]

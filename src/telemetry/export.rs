@@ -8,19 +8,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use http::response::Parts;
+use http::{HeaderValue, Method, Request, StatusCode};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::otlp::{self, Identity};
 use super::{Span, Spans, Told};
+use crate::client::{AGENT, FetchError, Fetcher, Limits};
 use crate::clock::Clock;
 use crate::metrics::{Metrics, SpanFate};
 use crate::plan::{Current, OtlpPlan};
@@ -34,9 +30,6 @@ const BATCH: usize = 512;
 /// How long the first span of a batch waits for others.
 const GATHER: Duration = Duration::from_secs(5);
 
-/// Within this time a collector must have answered.
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// How often a batch is tried, if what went wrong may pass.
 const TRIES: u32 = 4;
 
@@ -46,14 +39,15 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause that a collector may ask for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
-/// Bytes of an answer that are read.
-const ANSWER_BYTES: usize = 64 * 1024;
+/// Within this time a collector must have answered, and so many bytes of what it says are read.
+const LIMITS: Limits = Limits {
+    timeout: Duration::from_secs(10),
+    body_bytes: 64 * 1024,
+};
 
 /// What the end may take beyond the drain, so that spans of attempts that were cut off can go as well; no more than closing the
 /// store may take meanwhile.
 const LAST: Duration = Duration::from_secs(1);
-
-type Http = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
 /// The exporter, at work.
 #[derive(Debug)]
@@ -106,7 +100,7 @@ struct Work {
     ends: watch::Receiver<bool>,
     identity: Identity,
     /// The connections to the collector, and for which one they were made.
-    client: Option<(Arc<OtlpPlan>, Http)>,
+    client: Option<(Arc<OtlpPlan>, Fetcher)>,
     /// Whether the last batch was lost, so that this is told once.
     failing: bool,
 }
@@ -230,8 +224,8 @@ impl Work {
     }
 
     async fn post(&mut self, otlp: &Arc<OtlpPlan>, body: Bytes) -> Result<(u64, String), Failed> {
-        let client = self.client(otlp)?;
-        let mut request = Request::new(Full::new(body));
+        let client = self.client(otlp);
+        let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
         *request.uri_mut() = otlp.endpoint.clone();
         let headers = request.headers_mut();
@@ -240,69 +234,43 @@ impl Work {
             headers.insert(name.clone(), value.clone());
         }
         headers.insert(CONTENT_TYPE, JSON);
-        let exchange = async {
-            let answer = client.request(request).await;
-            read(answer.map_err(|error| Failed::passing(in_words(&error)))?).await
-        };
-        match timeout(SEND_TIMEOUT, exchange).await {
-            Ok(answered) => answered,
-            Err(_) => Err(Failed::passing(format!(
-                "no answer within {SEND_TIMEOUT:?}"
-            ))),
+        match client.fetch(request, LIMITS).await {
+            Ok(answer) => {
+                let (head, body) = answer.into_parts();
+                read(&head, &body)
+            }
+            // What it says beside its status is worth no failure.
+            Err(FetchError::Body { head, .. }) => read(&head, &[]),
+            Err(error) => Err(Failed::passing(error.to_string())),
         }
     }
 
     /// The connections to this collector; kept while it is the same.
-    fn client(&mut self, otlp: &Arc<OtlpPlan>) -> Result<Http, Failed> {
+    fn client(&mut self, otlp: &Arc<OtlpPlan>) -> Fetcher {
         if let Some((known, client)) = &self.client
             && known == otlp
         {
-            return Ok(client.clone());
+            return client.clone();
         }
-        let client = connect(otlp).map_err(Failed::passing)?;
+        // The collector is the operator's own, so that no policy says where it may be.
+        let client = Fetcher::of(&otlp.endpoint, None, None);
         self.client = Some((Arc::clone(otlp), client.clone()));
-        Ok(client)
+        client
     }
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const AGENT: HeaderValue = HeaderValue::from_static(concat!("ingate/", env!("CARGO_PKG_VERSION")));
-
-fn connect(otlp: &OtlpPlan) -> Result<Http, String> {
-    let builder = HttpsConnectorBuilder::new();
-    let provider = rustls::crypto::ring::default_provider();
-    let builder = if otlp.endpoint.scheme_str() == Some("https") {
-        builder
-            .with_provider_and_native_roots(provider)
-            .map_err(|error| format!("the system has no root certificates: {error}"))?
-    } else {
-        // Nothing is behind TLS, so nobody need be trusted.
-        let bare = rustls::ClientConfig::builder_with_provider(Arc::new(provider))
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        builder.with_tls_config(bare)
-    };
-    let connector = builder.https_or_http().enable_http1().build();
-    Ok(Client::builder(TokioExecutor::new())
-        .pool_max_idle_per_host(1)
-        .build(connector))
-}
 
 /// What the collector says to a batch.
-async fn read(answer: Response<Incoming>) -> Result<(u64, String), Failed> {
-    let status = answer.status();
-    let asked = answer
-        .headers()
+fn read(head: &Parts, body: &[u8]) -> Result<(u64, String), Failed> {
+    let status = head.status;
+    let asked = head
+        .headers
         .get(RETRY_AFTER)
         .and_then(|value| value.to_str().ok()?.trim().parse().ok())
         .map(Duration::from_secs);
-    let body = Limited::new(answer.into_body(), ANSWER_BYTES);
-    // What it says beside its status is worth no failure.
-    let body = body.collect().await.map(|body| body.to_bytes());
     if status.is_success() {
-        return Ok(otlp::rejected(&body.unwrap_or_default()));
+        return Ok(otlp::rejected(body));
     }
     let passes = matches!(
         status,
@@ -317,17 +285,6 @@ async fn read(answer: Response<Incoming>) -> Result<(u64, String), Failed> {
     })
 }
 
-/// An error with what has caused it.
-fn in_words(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    words
-}
-
 /// Returns once the end is asked for.
 async fn ended(ends: &mut watch::Receiver<bool>) {
     // An error means that the exporter was dropped, which ends it as well.
@@ -337,6 +294,7 @@ async fn ended(ends: &mut watch::Receiver<bool>) {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use tokio::time::timeout;
 
     use super::*;
     use crate::clock::SystemClock;

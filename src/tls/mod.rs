@@ -2,7 +2,7 @@
 //!
 //! Promise: a certificate and a key that do not belong together, or that nobody could use, are found before anybody
 //! connects. TLS 1.2 and 1.3, by one provider that is always named. Not here: files (see `config`), sockets (see
-//! `listener` and `dispatch`), the inside of certificates (see [`certificate`]).
+//! `listener` and `client`), the inside of certificates (see [`certificate`]).
 
 pub mod certificate;
 

@@ -11,8 +11,8 @@ use http::HeaderMap;
 use hyper_util::client::legacy::connect::dns::Name;
 
 use super::super::client::Client;
-use super::super::connect::{Connector, Lookup};
 use super::super::testing::{Peer, status, target};
+use crate::client::connect::{Connector, Lookup};
 use crate::clock::SystemClock;
 use crate::delivery::{Failure, Outcome};
 use crate::egress::{Guard, Private};

@@ -9,7 +9,23 @@ use hyper_util::client::legacy;
 
 use super::connect::EgressError;
 use super::meter::TooLong;
-use crate::delivery::Failure;
+
+/// At which step of a request it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The name could not be resolved.
+    Dns,
+    /// No connection could be made.
+    Connect,
+    /// The TLS handshake failed.
+    Tls,
+    /// The connection broke before the answer was whole.
+    Closed,
+    /// What came is not HTTP.
+    Protocol,
+    /// The address may not be connected to.
+    Egress,
+}
 
 /// Longest error text that is kept, in bytes.
 const DETAIL_BYTES: usize = 512;
@@ -17,56 +33,52 @@ const DETAIL_BYTES: usize = 512;
 /// The resolver's own error, so that it can be told from those of connecting.
 #[derive(Debug, thiserror::Error)]
 #[error("the name cannot be resolved")]
-pub(super) struct DnsError(#[source] pub(super) io::Error);
+pub(crate) struct DnsError(#[source] pub(crate) io::Error);
 
 /// At which step it failed, and the error in words.
-pub(super) fn classify(error: &legacy::Error) -> (Failure, String) {
+pub(crate) fn classify(error: &legacy::Error) -> (Step, String) {
     let refused = causes(error).find_map(|cause| cause.downcast_ref::<EgressError>());
     match refused {
         // What is around it speaks of DNS and connections, neither of which failed.
-        Some(refused) => (Failure::Egress, bounded(refused.to_string())),
+        Some(refused) => (Step::Egress, bounded(refused.to_string())),
         None => (step(error), words(error)),
     }
 }
 
 /// The same of an error of what makes connections, by itself.
-pub(super) fn classify_connect(error: &(dyn Error + 'static)) -> (Failure, String) {
+pub(crate) fn classify_connect(error: &(dyn Error + 'static)) -> (Step, String) {
     if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<EgressError>()) {
-        return (Failure::Egress, bounded(refused.to_string()));
+        return (Step::Egress, bounded(refused.to_string()));
     }
     let any = |test: fn(&(dyn Error + 'static)) -> bool| causes(error).any(test);
     let step = if any(|cause| cause.is::<rustls::Error>()) {
-        Failure::Tls
+        Step::Tls
     } else if any(|cause| cause.is::<DnsError>()) {
-        Failure::Dns
+        Step::Dns
     } else if error.is::<io::Error>() {
         // As in `step`: a bare one is the handshake's.
-        Failure::Tls
+        Step::Tls
     } else {
-        Failure::Connect
+        Step::Connect
     };
     (step, joined(causes(error)))
 }
 
-fn step(error: &legacy::Error) -> Failure {
+fn step(error: &legacy::Error) -> Step {
     let any = |test: fn(&(dyn Error + 'static)) -> bool| causes(error).any(test);
     if any(|cause| cause.is::<rustls::Error>()) {
-        return Failure::Tls;
+        return Step::Tls;
     }
     if any(|cause| cause.is::<DnsError>()) {
-        return Failure::Dns;
+        return Step::Dns;
     }
     if error.is_connect() {
         // The connector wraps what TCP says in an error of its own; a bare one is the handshake's.
         let handshake = error.source().is_some_and(|cause| cause.is::<io::Error>());
-        return if handshake {
-            Failure::Tls
-        } else {
-            Failure::Connect
-        };
+        return if handshake { Step::Tls } else { Step::Connect };
     }
     match causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>()) {
-        Some(http) if http.is_parse() || any(|cause| cause.is::<TooLong>()) => Failure::Protocol,
+        Some(http) if http.is_parse() || any(|cause| cause.is::<TooLong>()) => Step::Protocol,
         Some(http)
             if http.is_incomplete_message()
                 || http.is_closed()
@@ -74,10 +86,10 @@ fn step(error: &legacy::Error) -> Failure {
                 || http.is_body_write_aborted()
                 || any(|cause| cause.is::<io::Error>()) =>
         {
-            Failure::Closed
+            Step::Closed
         }
-        Some(_) => Failure::Protocol,
-        None => Failure::Closed,
+        Some(_) => Step::Protocol,
+        None => Step::Closed,
     }
 }
 

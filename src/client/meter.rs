@@ -1,7 +1,7 @@
-//! The stream of a connection to a target, on which an answer may have so many bytes and no more.
+//! The stream of a connection, on which an answer may have so many bytes and no more.
 //!
 //! hyper bounds a head and we bound the body, but it reads on for as long as interim answers (1xx) come;
-//! a target that sends nothing else would keep a thread busy until the timeout. Not here: which bytes
+//! a server that sends nothing else would keep a thread busy until the timeout. Not here: which bytes
 //! they are; TLS is above.
 
 use std::future::Future;
@@ -18,19 +18,19 @@ use tower_service::Service;
 /// What is wrong with a longer answer.
 #[derive(Debug, thiserror::Error)]
 #[error("the answer is longer than {most} bytes")]
-pub(super) struct TooLong {
+pub(crate) struct TooLong {
     most: usize,
 }
 
 /// A connector whose streams give no more than `most` bytes after each write.
 #[derive(Debug, Clone)]
-pub(super) struct Metering<C> {
+pub(crate) struct Metering<C> {
     inner: C,
     most: usize,
 }
 
 impl<C> Metering<C> {
-    pub(super) fn new(inner: C, most: usize) -> Self {
+    pub(crate) fn new(inner: C, most: usize) -> Self {
         Self { inner, most }
     }
 }
@@ -66,7 +66,7 @@ where
 
 /// A stream that gives no more than `most` bytes after each write.
 #[derive(Debug)]
-pub(super) struct Metered<S> {
+pub(crate) struct Metered<S> {
     io: S,
     most: usize,
     left: usize,

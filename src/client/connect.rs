@@ -3,7 +3,7 @@
 //! Promise: no connection is made to an address that the policy refuses. A name is resolved once, and only what was
 //! checked is connected to, so that a name cannot point elsewhere a moment later. A proxy is held to what is always
 //! refused; behind it addresses in URLs are checked here, names are the proxy's to resolve and to judge. Not here: what is
-//! refused (see `egress`), TLS, which is between us and the target also through a proxy.
+//! refused (see `egress`), TLS, which is between us and the other side also through a proxy.
 
 use std::future::Future;
 use std::io;
@@ -23,8 +23,7 @@ use tokio::time::timeout;
 use tower_service::Service;
 
 use super::failure::DnsError;
-use crate::egress::{Guard, Refused, literal};
-use crate::plan::{EgressPlan, Proxy};
+use crate::egress::{EgressPlan, Guard, Proxy, Refused, literal};
 
 /// A host that does not take a connection within this time is taken for down; so is a proxy that does not answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,11 +36,11 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 type Pinned<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What finds the addresses of a name.
-pub(super) type Lookup = fn(Name) -> Pinned<io::Result<Vec<SocketAddr>>>;
+pub(crate) type Lookup = fn(Name) -> Pinned<io::Result<Vec<SocketAddr>>>;
 
 /// The policy says no.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum EgressError {
+pub(crate) enum EgressError {
     /// To an address in a URL.
     #[error("{0}")]
     Address(Refused),
@@ -57,7 +56,7 @@ pub(super) enum EgressError {
 
 /// The way to the proxy, or through it, is not open.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ProxyError {
+pub(crate) enum ProxyError {
     #[error("the proxy cannot be reached")]
     Unreachable(#[source] BoxError),
     #[error("the proxy broke off")]
@@ -72,19 +71,19 @@ pub(super) enum ProxyError {
 
 /// Makes connections by a policy; without one, to everywhere.
 #[derive(Debug, Clone)]
-pub(super) struct Connector {
+pub(crate) struct Connector {
     policy: Option<Arc<EgressPlan>>,
     direct: HttpConnector<Resolver>,
     to_proxy: HttpConnector<Resolver>,
 }
 
 impl Connector {
-    pub(super) fn new(policy: Option<Arc<EgressPlan>>) -> Self {
+    pub(crate) fn new(policy: Option<Arc<EgressPlan>>) -> Self {
         Self::with_lookup(policy, system)
     }
 
     /// The same with another way to find the addresses of names.
-    pub(super) fn with_lookup(policy: Option<Arc<EgressPlan>>, lookup: Lookup) -> Self {
+    pub(crate) fn with_lookup(policy: Option<Arc<EgressPlan>>, lookup: Lookup) -> Self {
         let tcp = |guard| {
             let mut tcp = HttpConnector::new_with_resolver(Resolver { guard, lookup });
             tcp.enforce_http(false);
