@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use criterion::{Criterion, Throughput};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use ingate::clock::{Clock, SystemClock};
 use ingate::config::{self, ProcessEnv};
 use ingate::delivery::{Attempt, Delivery, Next, Outcome, State};
@@ -35,7 +35,7 @@ use ingate::json::Document;
 use ingate::metrics::Metrics;
 use ingate::pattern::{Pattern, PatternRecord, Subject};
 use ingate::plan::Plan;
-use ingate::signature::{self, Inbound};
+use ingate::signature::Inbound;
 use ingate::store::journal::{Entry, Journal, JournalError, Kind, Options};
 use ingate::store::{
     Admission, Claimed, DedupeKey, Health, LocalStore, Settlement, Store, StoreOptions,
@@ -103,15 +103,8 @@ fn verify(criterion: &mut Criterion) {
     }
     let body = Bytes::copy_from_slice(body);
     let now = Timestamp::now();
-    let inbound = Inbound {
-        method: &Method::POST,
-        url: None,
-        query: None,
-        headers: &headers,
-        wire: &body,
-        body: &body,
-    };
-    let work = || signature::verify(&source.scheme, &source.keys, black_box(&inbound), now);
+    let inbound = Inbound::post(&headers, &body);
+    let work = || source.checks.verify(black_box(&inbound), now);
     assert!(work().is_ok(), "it verifies");
     criterion.bench_function("verify", |bench| bench.iter(work));
 }

@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
 use crate::id::{Digest, EventId, SourceName};
@@ -136,4 +137,18 @@ impl Event {
             .as_ref()
             .map(Document::root)
     }
+}
+
+/// Puts headers in place of those of the same name that came, or behind them all.
+pub fn replace_headers(
+    headers: &mut Vec<(String, String)>,
+    replaced: &[(HeaderName, HeaderValue)],
+) {
+    for (name, _) in replaced {
+        headers.retain(|(known, _)| known != name.as_str());
+    }
+    headers.extend(replaced.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+        (name.as_str().to_owned(), value)
+    }));
 }

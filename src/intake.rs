@@ -12,19 +12,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::bufread::GzDecoder;
+use http::request::Parts;
 use http::{HeaderMap, HeaderName, Method, header};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Clock;
 use crate::delivery::{Delivery, State};
-use crate::event::Event;
+use crate::event::{Event, replace_headers};
 use crate::id::{Digest, EventId, SourceName, TargetName};
 use crate::live::{EventNews, Failed, Live, News};
 use crate::metrics::Metrics;
 use crate::plan::{Dedupe, DedupeBy, Plan, Source, Unmatched};
 use crate::routing::deliveries;
-use crate::signature::{self, Inbound, Reply, Verdict, Verified, VerifyError};
+use crate::signature::{Inbound, Reply, Verdict, Verified, VerifyError};
 use crate::store::{Admission, DedupeKey, Novelty, Receipt, Store, StoreError};
 use crate::trace::{self, Parent};
 
@@ -186,6 +187,22 @@ impl Intake {
         }
     }
 
+    /// Whether the source hears requests from this address at all; asked before the body is read.
+    ///
+    /// # Errors
+    /// [`VerifyError::AddressNotAllowed`], which is noted as other failures are.
+    pub fn hear(&self, source: &Source, client: IpAddr, head: &Parts) -> Result<(), Refusal> {
+        if source.allow.takes(client) {
+            return Ok(());
+        }
+        Err(self.unverified(
+            source,
+            VerifyError::AddressNotAllowed,
+            (client, &head.method, &head.headers),
+            0,
+        ))
+    }
+
     /// Takes a request in by this plan: decode, verify, route, store. When it says [`Accepted::Event`], the event is
     /// on disk with its deliveries, unless its fate says that it was not to be stored.
     ///
@@ -203,41 +220,31 @@ impl Intake {
             request.held.grow(body.len(), plan.limits.in_flight_bytes)?;
         }
         let inbound = Inbound {
-            method: &request.method,
             url: source.url.as_deref(),
             query: request.query.as_deref(),
-            headers: &request.headers,
             wire: &request.wire,
-            body: &body,
+            ..Inbound::new(&request.method, &request.headers, &body)
         };
-        let verified = match signature::verify(&source.scheme, &source.keys, &inbound, now) {
+        let verified = match source.checks.verify(&inbound, now) {
             Ok(Verdict::Event(verified)) => verified,
             Ok(Verdict::Reply(reply)) => {
                 tracing::debug!(source = %source.name, "handshake answered");
                 return Ok(Accepted::Reply(reply));
             }
             Err(error) => {
-                // The error's words name headers, the skew and the tolerance, never a value that was sent.
-                tracing::info!(source = %source.name, client = %request.client, reason = error.name(), detail = %error, "verification failed");
-                let failed = Failed::new(
-                    now,
-                    &error,
-                    request.client,
-                    &request.method,
-                    &request.headers,
-                    request.wire.len(),
-                );
-                self.live.refused.note(&source.name, failed);
-                return Err(Refusal::Unverified(error));
+                let head = (request.client, &request.method, &request.headers);
+                return Err(self.unverified(source, error, head, request.wire.len()));
             }
         };
-        let headers = kept_headers(&request.headers, |name| source.scheme.is_credential(name));
+        let mut headers = kept_headers(&request.headers, |name| source.checks.is_credential(name));
+        replace_headers(&mut headers, &verified.content().replaced);
         let dedupe = source
             .dedupe
             .map(|rule| dedupe_key(rule, &source.name, &verified));
+        let way = source.checks.way(verified.way());
         let (secret, skew) = (verified.key(), verified.skew_seconds());
         let receipt = Receipt {
-            scheme: source.scheme_name.clone(),
+            scheme: way.map_or_else(String::new, |way| way.name.clone()),
             secret: u16::try_from(secret).unwrap_or(u16::MAX),
             skew_seconds: skew.map(i64::saturating_neg),
             message_id_covered: verified.message_id_covered(),
@@ -265,6 +272,21 @@ impl Intake {
             "request verified"
         );
         Ok(accepted)
+    }
+
+    /// Notes that a request of `size` bytes did not verify.
+    fn unverified(
+        &self,
+        source: &Source,
+        error: VerifyError,
+        (client, method, headers): (IpAddr, &Method, &HeaderMap),
+        size: usize,
+    ) -> Refusal {
+        // The error's words name headers, the skew and the tolerance, never a value that was sent.
+        tracing::info!(source = %source.name, %client, reason = error.name(), detail = %error, "verification failed");
+        let failed = Failed::new(self.clock.now(), &error, client, method, headers, size);
+        self.live.refused.note(&source.name, failed);
+        Refusal::Unverified(error)
     }
 
     async fn store(

@@ -5,13 +5,14 @@
 mod studio;
 
 use std::collections::{BTreeMap, HashMap};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
@@ -24,8 +25,8 @@ use crate::proxies::Proxies;
 use crate::redact::{Hiding, Redaction, View};
 use crate::retry::RetryPolicy;
 use crate::schema::Schema;
-use crate::secret::Secret;
-use crate::signature::{Key, Scheme};
+use crate::secret::{Secret, SecretName};
+use crate::signature::{Checks, Key, Scheme};
 use crate::template::{RenderLimits, Template};
 use crate::tls::{ClientTls, ServerTls};
 use crate::trace::Sampling;
@@ -206,20 +207,40 @@ pub struct Source {
     pub path: String,
     /// The public URL that senders call, for schemes that sign it.
     pub url: Option<String>,
-    /// How senders sign.
-    pub scheme: Scheme,
-    /// The preset that the scheme is of, or `custom`.
-    pub scheme_name: String,
-    /// Decoded secrets, newest first; all are accepted.
-    pub keys: Vec<Key>,
-    /// Where they come from, in the same order.
-    pub secrets: Vec<SecretName>,
+    /// How senders prove themselves.
+    pub checks: Checks,
+    /// Which addresses may send; of the client, not of a trusted proxy.
+    pub allow: Allow,
     /// What counts as the same event.
     pub dedupe: Option<Dedupe>,
     /// Whether the traces of its senders are continued.
     pub trust_trace: bool,
     /// What of its bodies is not shown.
     pub redact: Redaction,
+}
+
+/// Which addresses may send to a source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Allow {
+    /// All.
+    #[default]
+    All,
+    /// Those of these networks.
+    Only(Vec<IpNet>),
+}
+
+impl Allow {
+    /// Whether requests from this address are taken.
+    #[must_use]
+    pub fn takes(&self, client: IpAddr) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(networks) => {
+                let client = client.to_canonical();
+                networks.iter().any(|network| network.contains(&client))
+            }
+        }
+    }
 }
 
 /// What counts as the same event, and for how long.
@@ -304,41 +325,6 @@ pub struct Signer {
     pub keys: Vec<Key>,
     /// Where they come from, in the same order.
     pub secrets: Vec<SecretName>,
-}
-
-/// Where a secret comes from; never the secret.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretName {
-    /// This variable of the environment.
-    Env(String),
-    /// This file, as it is named.
-    File(String),
-    /// This credential of the service manager.
-    Credential(String),
-    /// The configuration itself.
-    Value,
-}
-
-impl SecretName {
-    /// The kind of place, as the configuration calls it.
-    #[must_use]
-    pub fn form(&self) -> &'static str {
-        match self {
-            Self::Env(_) => "env",
-            Self::File(_) => "file",
-            Self::Credential(_) => "credential",
-            Self::Value => "value",
-        }
-    }
-
-    /// The name of the place; `None` for the configuration itself.
-    #[must_use]
-    pub fn name(&self) -> Option<&str> {
-        match self {
-            Self::Env(name) | Self::File(name) | Self::Credential(name) => Some(name),
-            Self::Value => None,
-        }
-    }
 }
 
 /// Which events go, through which template, to which targets.

@@ -1,6 +1,6 @@
 //! Secret bytes: redacted when printed, wiped when dropped, read only through [`Secret::expose`].
 //!
-//! Not here: where secrets come from (see `config`) and how they are decoded (see `signature`).
+//! [`SecretName`] says where one comes from. Not here: how it is fetched from there (see `config`) and how they are decoded (see `signature`).
 
 use std::fmt;
 
@@ -33,6 +33,41 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")
+    }
+}
+
+/// Where a secret comes from; never the secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretName {
+    /// This variable of the environment.
+    Env(String),
+    /// This file, as it is named.
+    File(String),
+    /// This credential of the service manager.
+    Credential(String),
+    /// The configuration itself.
+    Value,
+}
+
+impl SecretName {
+    /// The kind of place, as the configuration calls it.
+    #[must_use]
+    pub fn form(&self) -> &'static str {
+        match self {
+            Self::Env(_) => "env",
+            Self::File(_) => "file",
+            Self::Credential(_) => "credential",
+            Self::Value => "value",
+        }
+    }
+
+    /// The name of the place; `None` for the configuration itself.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Env(name) | Self::File(name) | Self::Credential(name) => Some(name),
+            Self::Value => None,
+        }
     }
 }
 

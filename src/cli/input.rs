@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::id::{EventId, SourceName};
 use crate::plan::{Plan, Source};
 use crate::secret::Secret;
-use crate::signature::{Key, Scheme, SchemeRecord};
+use crate::signature::{Checks, Key, Scheme, SchemeRecord, Way};
 use crate::trial::{self, Request};
 
 /// A sample event, as options of a command.
@@ -79,12 +79,10 @@ pub(super) fn pick_source<'a>(
     }
 }
 
-/// The keys that the source's vendor signs with.
+/// The keys that the source's vendor signs with; where it has several ways, by the first.
 pub(super) fn sender_keys(source: &Source) -> Result<Vec<Key>, Failure> {
-    let keys = source
-        .keys
-        .iter()
-        .map(|key| source.scheme.signing_key(key.configured()));
+    let Way { scheme, keys, .. } = source.checks.first();
+    let keys = keys.iter().map(|key| scheme.signing_key(key.configured()));
     keys.collect::<Result<_, _>>().map_err(|error| {
         Failure::new(
             Exit::Failed,
@@ -154,61 +152,56 @@ pub(super) struct SchemeArgs {
     secret_file: Option<PathBuf>,
 }
 
-/// A scheme with its keys.
-pub(super) struct Chosen {
-    pub(super) scheme: Scheme,
-    pub(super) keys: Vec<Key>,
-    /// As configured, not decoded.
-    pub(super) secrets: Vec<Secret>,
+/// How a source verifies.
+pub(super) struct Verifier {
+    pub(super) checks: Checks,
     pub(super) url: Option<String>,
 }
 
-/// What a key is wanted for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Verify,
-    Sign,
+/// A scheme with the keys that sign by it.
+pub(super) struct Signer {
+    pub(super) scheme: Scheme,
+    pub(super) keys: Vec<Key>,
+    pub(super) url: Option<String>,
 }
 
 impl SchemeArgs {
-    pub(super) fn choose(&self, purpose: Purpose) -> Result<Chosen, Failure> {
+    pub(super) fn verifier(&self) -> Result<Verifier, Failure> {
         let Some(preset) = &self.preset else {
             let compiled = self.config.load()?;
             let source = pick_source(&compiled.plan, self.source.as_deref())?;
-            return Ok(Chosen {
-                scheme: source.scheme.clone(),
-                keys: match purpose {
-                    Purpose::Verify => source.keys.clone(),
-                    Purpose::Sign => sender_keys(source)?,
-                },
-                secrets: source
-                    .keys
-                    .iter()
-                    .map(|key| key.configured().clone())
-                    .collect(),
+            return Ok(Verifier {
+                checks: source.checks.clone(),
                 url: source.url.clone(),
             });
         };
-        let record = SchemeRecord::preset(preset).ok_or_else(|| {
-            let known = SchemeRecord::preset_names().join(", ");
-            Failure::usage(format!(
-                "error: no preset named `{preset}` (known: {known})"
-            ))
-        })?;
-        let scheme = Scheme::compile(&record).map_err(|errors| {
-            let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
-            Failure::new(Exit::Config, format!("error: {}", errors.join("; ")))
-        })?;
-        let secret = self.secret()?;
-        let key = match purpose {
-            Purpose::Verify => scheme.verifying_key(&secret),
-            Purpose::Sign => scheme.signing_key(&secret),
+        let scheme = compiled(preset)?;
+        let key = scheme
+            .verifying_key(&self.secret()?)
+            .map_err(|error| Failure::caused(Exit::Config, &error))?;
+        Ok(Verifier {
+            checks: Checks::one(Way::new(scheme, preset, vec![key])),
+            url: None,
+        })
+    }
+
+    pub(super) fn signer(&self) -> Result<Signer, Failure> {
+        let Some(preset) = &self.preset else {
+            let compiled = self.config.load()?;
+            let source = pick_source(&compiled.plan, self.source.as_deref())?;
+            return Ok(Signer {
+                scheme: source.checks.first().scheme.clone(),
+                keys: sender_keys(source)?,
+                url: source.url.clone(),
+            });
         };
-        let key = key.map_err(|error| Failure::caused(Exit::Config, &error))?;
-        Ok(Chosen {
+        let scheme = compiled(preset)?;
+        let key = scheme
+            .signing_key(&self.secret()?)
+            .map_err(|error| Failure::caused(Exit::Config, &error))?;
+        Ok(Signer {
             scheme,
             keys: vec![key],
-            secrets: vec![secret],
             url: None,
         })
     }
@@ -236,4 +229,17 @@ impl SchemeArgs {
             )),
         }
     }
+}
+
+fn compiled(preset: &str) -> Result<Scheme, Failure> {
+    let record = SchemeRecord::preset(preset).ok_or_else(|| {
+        let known = SchemeRecord::preset_names().join(", ");
+        Failure::usage(format!(
+            "error: no preset named `{preset}` (known: {known})"
+        ))
+    })?;
+    Scheme::compile(&record).map_err(|errors| {
+        let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        Failure::new(Exit::Config, format!("error: {}", errors.join("; ")))
+    })
 }

@@ -85,6 +85,10 @@ pub(super) fn sign_as_vendor(
         event_type,
         body,
     };
-    signature::sign(&source.scheme, &sender_keys(source)?, &outbound)
-        .map_err(|error| Failure::caused(Exit::Failed, &error))
+    signature::sign(
+        &source.checks.first().scheme,
+        &sender_keys(source)?,
+        &outbound,
+    )
+    .map_err(|error| Failure::caused(Exit::Failed, &error))
 }

@@ -7,7 +7,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::input::{Purpose, SchemeArgs, read};
+use super::input::{SchemeArgs, read};
 use super::{Exit, Failure, Outcome, print, print_json};
 use crate::signature::{self, Outbound};
 
@@ -36,7 +36,7 @@ pub(super) struct SignArgs {
 }
 
 pub(super) fn run(args: &SignArgs) -> Outcome {
-    let chosen = args.scheme.choose(Purpose::Sign)?;
+    let chosen = args.scheme.signer()?;
     let body = read(&args.body)?;
     let url = args.url.clone().or(chosen.url);
     if chosen.scheme.needs_url() && url.is_none() {

@@ -8,9 +8,9 @@ use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::input::{Purpose, SchemeArgs, parse_headers, read};
+use super::input::{SchemeArgs, parse_headers, read};
 use super::{Exit, Failure, Outcome, print, print_json};
-use crate::signature::{self, Inbound, Verdict, VerifyError};
+use crate::signature::{Checks, Inbound, Verdict, VerifyError};
 
 #[derive(Debug, Args)]
 #[command(
@@ -48,28 +48,25 @@ struct Captured {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> Outcome {
-    let chosen = args.scheme.choose(Purpose::Verify)?;
+    let chosen = args.scheme.verifier()?;
     let captured = captured(args)?;
     let url = args.url.clone().or(chosen.url);
     let request = Inbound {
-        method: &captured.method,
         url: url.as_deref(),
         query: captured.query.as_deref(),
-        headers: &captured.headers,
-        wire: &captured.body,
-        body: &captured.body,
+        ..Inbound::new(&captured.method, &captured.headers, &captured.body)
     };
     let now = args.at.unwrap_or_else(Timestamp::now);
-    match signature::verify(&chosen.scheme, &chosen.keys, &request, now) {
-        Ok(verdict) => good(args, &verdict),
+    match chosen.checks.verify(&request, now) {
+        Ok(verdict) => good(args, &chosen.checks, &verdict),
         Err(error) => {
-            let reasons = signature::diagnose(&chosen.scheme, &chosen.secrets, &request, now);
+            let reasons = chosen.checks.diagnose(&request, now);
             bad(args, &error, &reasons)
         }
     }
 }
 
-fn good(args: &VerifyArgs, verdict: &Verdict) -> Outcome {
+fn good(args: &VerifyArgs, checks: &Checks, verdict: &Verdict) -> Outcome {
     let Verdict::Event(verified) = verdict else {
         if args.json {
             print_json(&json!({"ok": true, "challenge": true}))?;
@@ -79,9 +76,11 @@ fn good(args: &VerifyArgs, verdict: &Verdict) -> Outcome {
         return Ok(Exit::Done);
     };
     let content = verified.content();
+    let scheme = checks.way(verified.way()).map_or("", |way| &way.name);
     if args.json {
         print_json(&json!({
             "ok": true,
+            "scheme": scheme,
             "secret": verified.key(),
             "skew_seconds": verified.skew_seconds(),
             "message_id": content.message_id,
@@ -89,6 +88,9 @@ fn good(args: &VerifyArgs, verdict: &Verdict) -> Outcome {
         }))?;
     } else {
         print("verifies")?;
+        if checks.ways().nth(1).is_some() {
+            print(&format!("  scheme      {scheme}"))?;
+        }
         print(&format!(
             "  secret      number {} of the list",
             verified.key() + 1

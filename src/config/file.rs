@@ -178,7 +178,22 @@ pub enum UnmatchedFile {
     Drop,
 }
 
-/// An inbound endpoint: `preset`, `scheme` or both.
+/// One of several ways in which senders of a source may prove themselves: `preset`, `scheme` or both.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Way")]
+pub struct WayFile {
+    /// The name of a signature preset.
+    pub preset: Option<String>,
+    /// The signature scheme: whole, or changes to the preset.
+    pub scheme: Option<SchemeRecord>,
+    /// The secrets, newest first; all are accepted.
+    pub secrets: Option<Vec<SecretFile>>,
+    /// What challenges carry as their token, where that is not one of the secrets.
+    pub tokens: Option<Vec<SecretFile>>,
+}
+
+/// An inbound endpoint: `preset`, `scheme` or both, or several ways under `any` or `all`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 #[schemars(rename = "Source")]
@@ -189,6 +204,15 @@ pub struct SourceFile {
     pub scheme: Option<SchemeRecord>,
     /// The secrets, newest first; all are accepted.
     pub secrets: Option<Vec<SecretFile>>,
+    /// What challenges carry as their token, where that is not one of the secrets.
+    pub tokens: Option<Vec<SecretFile>>,
+    /// Several ways instead of one, of which any is enough; in this order.
+    pub any: Option<Vec<WayFile>>,
+    /// Several ways instead of one, all of which must prove a request; the first says what its id and type are.
+    pub all: Option<Vec<WayFile>>,
+    /// Addresses and networks that may send (behind `trusted_proxies`, the client's); all unless given.
+    #[schemars(extend("examples" = [["192.0.2.0/24", "2001:db8::1"]]))]
+    pub allow: Option<Vec<String>>,
     /// The path that it listens on; /in/NAME unless given.
     pub path: Option<String>,
     /// The public URL that senders call; for schemes that sign it.

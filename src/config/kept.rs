@@ -268,7 +268,8 @@ fn with_secrets(files: &Copies, config: &Path, kept_out: &[String]) -> Result<St
     let mut missing = Vec::new();
     for path in kept_out {
         // Secrets of a list stand for each other, and a new one comes first: the whole list is as it is now.
-        let whole = path.rfind(".secrets[").map(|at| at + ".secrets".len());
+        let list = |name: &str| path.rfind(&format!("{name}[")).map(|at| at + name.len());
+        let whole = list(".secrets").or_else(|| list(".tokens"));
         let wanted = whole.and_then(|end| path.get(..end)).unwrap_or(path);
         match now.as_ref().and_then(|root| find(root, "", wanted)) {
             Some(node) => put(&mut root, "", wanted, node),

@@ -29,6 +29,7 @@ mod targets;
 mod telemetry;
 mod templates;
 mod tls;
+mod ways;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -188,6 +188,7 @@ pub(super) fn shown(path: &str) -> &str {
     };
     let inside = [
         path.find("secrets[")
+            .or_else(|| path.find("tokens["))
             .and_then(|at| after(at, ']'))
             .map(|at| at + 1),
         path.find(".headers.").and_then(|at| after(at + 9, '.')),

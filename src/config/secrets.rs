@@ -4,8 +4,7 @@ use super::context::Context;
 use super::file::SecretFile;
 use super::yaml::{item, member};
 use super::{Env, EnvSecret, Files, Purpose};
-use crate::plan::SecretName;
-use crate::secret::Secret;
+use crate::secret::{Secret, SecretName};
 use crate::signature::{Key, Scheme, SecretError};
 
 /// Most bytes of a secret; keys have some tens.

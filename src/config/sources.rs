@@ -9,12 +9,12 @@ use http::Uri;
 use super::context::Context;
 use super::file::{DedupeByFile, DedupeFile, SourceFile};
 use super::position::has_credentials;
+use super::ways;
 use super::yaml::{item, member};
-use super::{scheme, secrets};
 use crate::id::SourceName;
 use crate::plan::{Dedupe, DedupeBy, Source};
 use crate::redact::Redaction;
-use crate::signature::Scheme;
+use crate::signature::Checks;
 
 /// How long an id that the signature covers stands for its event, unless configured: longer than senders retry.
 const DEFAULT_ID_WINDOW: Duration = Duration::from_secs(48 * 3600);
@@ -53,20 +53,19 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
         }
         let source = compile_one(cx, &at, file);
         let redact = redact(cx, &member(&at, "redact"), file.redact.as_deref());
-        if let Some((scheme, ..)) = &source {
-            warn_of_shown(cx, &member(&at, "redact"), &redact, scheme);
+        if let Some((checks, _)) = &source {
+            warn_of_shown(cx, &member(&at, "redact"), &redact, checks);
         }
-        let (Some(name), Some(path), Some((scheme, keys, dedupe))) = (parsed, path, source) else {
+        let allow = ways::allow(cx, &member(&at, "allow"), file.allow.as_deref());
+        let (Some(name), Some(path), Some((checks, dedupe))) = (parsed, path, source) else {
             continue;
         };
         let source = Arc::new(Source {
             name: name.clone(),
             path: path.clone(),
             url: file.url.clone(),
-            scheme,
-            scheme_name: scheme::name(file.preset.as_deref()),
-            keys,
-            secrets: secrets::names(file.secrets.as_deref()),
+            checks,
+            allow,
             dedupe,
             trust_trace: file.trust_trace.unwrap_or(false),
             redact,
@@ -77,21 +76,16 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
     sources
 }
 
-type Parts = (Scheme, Vec<crate::signature::Key>, Option<Dedupe>);
-
-fn compile_one(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Option<Parts> {
-    let scheme = scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref());
-    let keys = secrets::keys(
-        cx,
-        &member(at, "secrets"),
-        file.secrets.as_deref(),
-        scheme.as_ref(),
-        Scheme::verifying_key,
-    );
-    check_url(cx, at, file.url.as_deref(), scheme.as_ref());
-    let covered = scheme.as_ref().map(Scheme::covers_message_id);
+fn compile_one(
+    cx: &mut Context<'_>,
+    at: &str,
+    file: &SourceFile,
+) -> Option<(Checks, Option<Dedupe>)> {
+    let checks = ways::compile(cx, at, file);
+    check_url(cx, at, file.url.as_deref(), checks.as_ref());
+    let covered = checks.as_ref().map(Checks::covers_message_id);
     let dedupe = dedupe(cx, &member(at, "dedupe"), file.dedupe.as_ref(), covered);
-    Some((scheme?, keys?, dedupe))
+    Some((checks?, dedupe))
 }
 
 fn redact(cx: &mut Context<'_>, at: &str, written: Option<&[String]>) -> Redaction {
@@ -105,8 +99,8 @@ fn redact(cx: &mut Context<'_>, at: &str, written: Option<&[String]>) -> Redacti
 }
 
 /// Ids and types stand in listings, wherever they come from.
-fn warn_of_shown(cx: &mut Context<'_>, at: &str, redact: &Redaction, scheme: &Scheme) {
-    for (what, pointer) in scheme.read_from_body() {
+fn warn_of_shown(cx: &mut Context<'_>, at: &str, redact: &Redaction, checks: &Checks) {
+    for (what, pointer) in checks.ways().flat_map(|way| way.scheme.read_from_body()) {
         if redact.covers(pointer) {
             cx.report.key_warn(
                 at,
@@ -140,7 +134,7 @@ fn listening_path(
     Some(path.to_owned())
 }
 
-fn check_url(cx: &mut Context<'_>, at: &str, url: Option<&str>, scheme: Option<&Scheme>) {
+fn check_url(cx: &mut Context<'_>, at: &str, url: Option<&str>, checks: Option<&Checks>) {
     let path = member(at, "url");
     match url {
         Some(url) => {
@@ -148,7 +142,7 @@ fn check_url(cx: &mut Context<'_>, at: &str, url: Option<&str>, scheme: Option<&
                 cx.report.error(&path, message);
             }
         }
-        None if scheme.is_some_and(Scheme::needs_url) => cx.report.key_error(
+        None if checks.is_some_and(Checks::needs_url) => cx.report.key_error(
             &path,
             "the scheme signs the URL that senders call, so `url` is needed",
             Some("such as `url: https://hooks.example.com/in/NAME`, exactly as it is registered with the sender".to_owned()),

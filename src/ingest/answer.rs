@@ -36,6 +36,10 @@ pub(super) enum Denial {
     Unverified(&'static str),
     /// A handshake without the right token; the name of the reason stays inside.
     Handshake(&'static str),
+    /// The address may not send.
+    Address,
+    /// The certificate that it is signed by could not be fetched.
+    NoCertificate,
     /// The bodies of other requests take all the memory that there is for them.
     Overloaded,
     /// The store does not take it now.
@@ -54,6 +58,8 @@ impl Denial {
             Self::Coding => "unsupported_coding",
             Self::BadCoding => "bad_coding",
             Self::Unverified(reason) | Self::Handshake(reason) => reason,
+            Self::Address => VerifyError::AddressNotAllowed.name(),
+            Self::NoCertificate => VerifyError::NoCertificate.name(),
             Self::Overloaded => "overloaded",
             Self::Unavailable => "unavailable",
         }
@@ -61,7 +67,10 @@ impl Denial {
 
     /// Whether it is not proven who has sent it.
     pub(super) fn is_failed_verification(&self) -> bool {
-        matches!(self, Self::Unverified(_) | Self::Handshake(_))
+        matches!(
+            self,
+            Self::Unverified(_) | Self::Handshake(_) | Self::Address | Self::NoCertificate
+        )
     }
 
     fn status(&self) -> StatusCode {
@@ -73,8 +82,10 @@ impl Denial {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Coding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unverified(_) => StatusCode::UNAUTHORIZED,
-            Self::Handshake(_) => StatusCode::FORBIDDEN,
-            Self::Overloaded | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Handshake(_) | Self::Address => StatusCode::FORBIDDEN,
+            Self::NoCertificate | Self::Overloaded | Self::Unavailable => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -88,8 +99,10 @@ impl Denial {
             Self::Coding => r#"{"error":"content coding not supported"}"#,
             Self::BadCoding => r#"{"error":"body cannot be decoded"}"#,
             Self::Unverified(_) => r#"{"error":"unauthorized"}"#,
-            Self::Handshake(_) => r#"{"error":"forbidden"}"#,
-            Self::Overloaded | Self::Unavailable => r#"{"error":"unavailable, try again later"}"#,
+            Self::Handshake(_) | Self::Address => r#"{"error":"forbidden"}"#,
+            Self::NoCertificate | Self::Overloaded | Self::Unavailable => {
+                r#"{"error":"unavailable, try again later"}"#
+            }
         }
     }
 
@@ -102,8 +115,13 @@ impl Denial {
             | Self::TooLarge
             | Self::Slow
             | Self::Coding
+            | Self::Address
             | Self::Overloaded => true,
-            Self::BadCoding | Self::Unverified(_) | Self::Handshake(_) | Self::Unavailable => false,
+            Self::BadCoding
+            | Self::Unverified(_)
+            | Self::Handshake(_)
+            | Self::NoCertificate
+            | Self::Unavailable => false,
         }
     }
 }
@@ -114,6 +132,8 @@ impl From<Refusal> for Denial {
             Refusal::BadCoding(_) => Self::BadCoding,
             Refusal::TooLarge => Self::TooLarge,
             Refusal::Unverified(error @ VerifyError::WrongToken) => Self::Handshake(error.name()),
+            Refusal::Unverified(VerifyError::AddressNotAllowed) => Self::Address,
+            Refusal::Unverified(VerifyError::NoCertificate) => Self::NoCertificate,
             Refusal::Unverified(error) => Self::Unverified(error.name()),
             Refusal::Overloaded(_) => Self::Overloaded,
             Refusal::Unavailable(_) => Self::Unavailable,
@@ -169,7 +189,7 @@ fn explain(denial: &Denial, headers: &mut HeaderMap) {
                 headers.insert(ALLOW, value);
             }
         }
-        Denial::Overloaded | Denial::Unavailable => {
+        Denial::NoCertificate | Denial::Overloaded | Denial::Unavailable => {
             headers.insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
         _ => {}
@@ -204,6 +224,8 @@ mod tests {
             (Denial::BadCoding, 400, false),
             (Denial::Unverified("bad_timestamp"), 401, false),
             (Denial::Handshake("bad_token"), 403, false),
+            (Denial::Address, 403, true),
+            (Denial::NoCertificate, 503, false),
             (Denial::NotFound, 404, true),
             (Denial::Method(vec![Method::POST, Method::GET]), 405, true),
             (Denial::Slow, 408, true),

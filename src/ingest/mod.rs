@@ -1,7 +1,7 @@
 //! The public door: the limits of what is asked there, and the answers.
 //!
 //! Promise: a request is passed on only if it arrived whole, within the limits and in time, and if where
-//! it begins and ends can be read in one way only. Checks come in this order: shape, path, method, declared
+//! it begins and ends can be read in one way only. Checks come in this order: shape, path, address, method, declared
 //! length, content coding, body; then `intake` decides. Failed verifications of one address are answered more and more
 //! slowly. Not here: connections (see `listener`), what makes a request an event (see `intake`).
 
@@ -144,8 +144,9 @@ impl Ingest {
         call: &Call,
     ) -> Result<Accepted, Denial> {
         let limits = &plan.limits;
-        if !source.scheme.takes(&head.method) {
-            let taken = METHODS.into_iter().filter(|m| source.scheme.takes(m));
+        self.intake.hear(source, client, &head)?;
+        if !source.checks.takes(&head.method) {
+            let taken = METHODS.into_iter().filter(|m| source.checks.takes(m));
             return Err(Denial::Method(taken.collect()));
         }
         if body.size_hint().lower() > u64::try_from(limits.body_bytes).unwrap_or(u64::MAX) {

@@ -30,6 +30,7 @@ impl Scheme {
     /// All that is wrong with it.
     pub fn compile(record: &SchemeRecord) -> Result<Self, Vec<SchemeError>> {
         let mut faults = Faults::default();
+        not_yet(record, &mut faults);
         let algorithm = algorithm(record.algorithm.as_deref(), &mut faults);
         let nothing = SignatureRecord::default();
         let signature = signature(
@@ -54,7 +55,7 @@ impl Scheme {
             .event_type
             .as_ref()
             .map_or((None, None), |record| type_rule(record, &mut faults));
-        let handshakes = handshakes(record, algorithm, &mut faults);
+        let handshakes = handshakes(record, &mut faults);
         parts_have_places(record, &content, &mut faults);
         if let Some(signature) = &signature {
             pair_can_hold_time(signature, timestamp.as_ref(), &mut faults);
@@ -80,6 +81,19 @@ impl Scheme {
                 handshakes,
             }),
             _ => Err(faults.0),
+        }
+    }
+}
+
+fn not_yet(record: &SchemeRecord, faults: &mut Faults) {
+    for (path, there) in [
+        ("body_unsigned", record.body_unsigned.is_some()),
+        ("builtin", record.builtin.is_some()),
+        ("form", record.form.is_some()),
+        ("envelope", record.envelope.is_some()),
+    ] {
+        if there {
+            faults.add(path, "not supported yet");
         }
     }
 }
@@ -553,15 +567,13 @@ fn headers_differ(
     }
 }
 
-fn handshakes(record: &SchemeRecord, algorithm: Algorithm, faults: &mut Faults) -> Vec<Handshake> {
+fn handshakes(record: &SchemeRecord, faults: &mut Faults) -> Vec<Handshake> {
     record
         .handshake
         .iter()
         .flatten()
         .enumerate()
-        .filter_map(|(at, record)| {
-            Handshake::compile(record, algorithm, &format!("handshake[{at}]"), faults)
-        })
+        .filter_map(|(at, record)| Handshake::compile(record, &format!("handshake[{at}]"), faults))
         .collect()
 }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::encoding::{Encoding, SecretEncoding};
 use super::key::{Algorithm, Key};
 use super::scheme::{Part, Place, Scheme, SignedBody, Strip, Style};
-use super::{Inbound, Verdict, VerifyError, verify};
+use super::{Checks, Inbound, Verdict, VerifyError, verify};
 use crate::secret::Secret;
 
 /// Says in plain words what verifying a captured request comes to: which secret matched, or why it fails
@@ -58,6 +58,27 @@ pub fn diagnose(
         }
     }
     words
+}
+
+impl Checks {
+    /// [`diagnose`] for each way; the words begin with its name where there are several.
+    #[must_use]
+    pub fn diagnose(&self, request: &Inbound<'_>, now: Timestamp) -> Vec<String> {
+        let several = self.ways().nth(1).is_some();
+        let words = self.ways().flat_map(|way| {
+            let secrets: Vec<Secret> = way
+                .keys
+                .iter()
+                .map(|key| key.configured().clone())
+                .collect();
+            let words = diagnose(&way.scheme, &secrets, request, now);
+            words.into_iter().map(move |line| match several {
+                true => format!("{}: {line}", way.name),
+                false => line,
+            })
+        });
+        words.collect()
+    }
 }
 
 /// `positions` are those of the usable secrets among all.
@@ -436,14 +457,7 @@ mod tests {
         diagnose(
             &Scheme::compile(&preset).unwrap(),
             &[Secret::new(case.secrets.1)],
-            &Inbound {
-                method: &Method::POST,
-                url: None,
-                query: None,
-                headers: &headers,
-                wire: &body,
-                body: &body,
-            },
+            &Inbound::post(&headers, &body),
             Timestamp::from_second(NOW + case.late).unwrap(),
         )
     }

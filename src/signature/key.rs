@@ -69,6 +69,16 @@ pub struct Key {
 }
 
 impl Key {
+    /// The token of a challenge, which is compared as it stands.
+    #[must_use]
+    pub fn token(secret: Secret) -> Self {
+        Self {
+            material: Material::Bytes(secret.clone()),
+            purpose: Purpose::Verify,
+            configured: secret,
+        }
+    }
+
     /// The secret that it was decoded from, for commands that play the sender or try other decodings.
     #[must_use]
     pub fn configured(&self) -> &Secret {

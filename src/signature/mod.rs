@@ -1,27 +1,32 @@
 //! Signature schemes as data: one record verifies what comes in and signs what goes out.
 //!
 //! Read `record` for how a scheme is written, `compile` and `scheme` for what it means, `verify` and
-//! `sign` for what is done with it; `diagnose` says to people why a captured request fails.
+//! `sign` for what is done with it, `checks` for several schemes on one source; `diagnose` says to people
+//! why a captured request fails.
 //!
 //! Promise: the bytes are verified as they came; only [`verify()`] makes a [`Verified`]; no secret,
 //! signature or computed MAC shows up in an error. Pure: `now` is an argument. Not here: HTTP statuses
 //! (see the doors), where secrets come from (see `config`).
 
+mod checks;
 mod compile;
 mod diagnose;
 mod encoding;
 mod handshake;
 mod key;
+mod presets;
 mod record;
 mod scheme;
 mod sign;
 mod verify;
 
+pub use checks::{Checks, Rule, Way};
 pub use diagnose::diagnose;
 pub use key::Key;
+pub use presets::Preset;
 pub use record::{
-    HandshakeRecord, IdRecord, ReplyRecord, SchemeRecord, SecretRecord, SignatureRecord,
-    TimestampRecord, TokenRecord, TypeRecord, WhenRecord,
+    CaptureRecord, FormRecord, HandshakeRecord, IdRecord, ReplyRecord, SchemeRecord, SecretRecord,
+    SignatureRecord, TimestampRecord, TokenRecord, TypeRecord, WhenRecord,
 };
 pub use scheme::Scheme;
 pub use sign::sign;
@@ -101,12 +106,40 @@ pub struct Inbound<'a> {
     pub wire: &'a Bytes,
     /// The body after content decoding (the same bytes where there was none).
     pub body: &'a Bytes,
+    /// Whether a challenge that hands a secret over may be answered now.
+    pub armed: bool,
+    /// The certificate that the request says it is signed by (DER), where it says so.
+    pub certificate: Option<&'a [u8]>,
+}
+
+impl<'a> Inbound<'a> {
+    /// A request by this method with nothing but headers and a body that was not coded.
+    #[must_use]
+    pub fn new(method: &'a Method, headers: &'a HeaderMap, body: &'a Bytes) -> Self {
+        Self {
+            method,
+            url: None,
+            query: None,
+            headers,
+            wire: body,
+            body,
+            armed: false,
+            certificate: None,
+        }
+    }
+
+    /// The same by POST.
+    #[must_use]
+    pub fn post(headers: &'a HeaderMap, body: &'a Bytes) -> Self {
+        Self::new(&Method::POST, headers, body)
+    }
 }
 
 /// A request that is proven to come from the holder of the secret. Only this module makes one.
 #[derive(Debug)]
 pub struct Verified {
     content: Content,
+    way: usize,
     key: usize,
     skew_seconds: Option<i64>,
     message_id_covered: bool,
@@ -119,10 +152,12 @@ pub struct Content {
     pub message_id: Option<String>,
     /// The event's type.
     pub event_type: Option<String>,
-    /// The body after content decoding.
+    /// The body after content decoding; what a form or an envelope holds, made JSON.
     pub body: Bytes,
     /// The parsed body; `None` if it is not JSON.
     pub json: Option<Document>,
+    /// Headers that the event has in place of those that came, since its body is another.
+    pub replaced: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Verified {
@@ -138,7 +173,13 @@ impl Verified {
         self.content
     }
 
-    /// Which secret matched, by position (0 is the newest).
+    /// Which way of the source's checks proved it, by position; where all must, the first.
+    #[must_use]
+    pub fn way(&self) -> usize {
+        self.way
+    }
+
+    /// Which secret of that way matched, by position (0 is the newest).
     #[must_use]
     pub fn key(&self) -> usize {
         self.key
@@ -233,6 +274,18 @@ pub enum VerifyError {
     /// Not a POST, and no challenge that the scheme knows either.
     #[error("this is no challenge of the scheme")]
     NoChallenge,
+    /// A challenge that hands a secret over, while the source is not armed for it.
+    #[error("the source is not armed to take a secret")]
+    NotArmed,
+    /// The certificate that it is signed by is not one of the sender's.
+    #[error("the certificate is not acceptable")]
+    BadCertificate,
+    /// The certificate that it is signed by could not be fetched.
+    #[error("the certificate could not be fetched")]
+    NoCertificate,
+    /// It comes from an address that may not send. Found by the door, before the body is read.
+    #[error("requests from this address are not taken")]
+    AddressNotAllowed,
 }
 
 impl VerifyError {
@@ -256,6 +309,10 @@ impl VerifyError {
             Self::EmptySecret => "empty_secret",
             Self::WrongToken => "wrong_token",
             Self::NoChallenge => "no_challenge",
+            Self::NotArmed => "not_armed",
+            Self::BadCertificate => "bad_certificate",
+            Self::NoCertificate => "no_certificate",
+            Self::AddressNotAllowed => "address_not_allowed",
         }
     }
 }

@@ -1,51 +1,38 @@
-//! The record that a scheme is written as: serde shapes, merging, the embedded presets.
+//! The record that a scheme is written as: serde shapes.
 //!
 //! Promise: every field may be missing, so the same shape serves as a whole scheme and as changes to a
-//! preset; unknown keys are errors. Not here: what the values mean and whether they fit together (see
-//! `compile`), so that all mistakes can be told at once, each with its path.
+//! preset (see `merge`); unknown keys are errors. Not here: what the values mean and whether they fit
+//! together (see `compile`), so that all mistakes can be told at once, each with its path.
 
-use std::collections::BTreeMap;
+mod handshake;
+mod merge;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-/// The embedded presets, sorted by name.
-const PRESETS: [(&str, &str); 13] = [
-    ("compliancely", include_str!("presets/compliancely.yaml")),
-    ("github", include_str!("presets/github.yaml")),
-    ("hmac", include_str!("presets/hmac.yaml")),
-    ("shopify", include_str!("presets/shopify.yaml")),
-    ("slack", include_str!("presets/slack.yaml")),
-    (
-        "standard-webhooks",
-        include_str!("presets/standard-webhooks.yaml"),
-    ),
-    (
-        "standard-webhooks-v1a",
-        include_str!("presets/standard-webhooks-v1a.yaml"),
-    ),
-    ("stripe", include_str!("presets/stripe.yaml")),
-    ("svix", include_str!("presets/svix.yaml")),
-    ("wingspan", include_str!("presets/wingspan.yaml")),
-    ("wismolabs", include_str!("presets/wismolabs.yaml")),
-    ("wreno", include_str!("presets/wreno.yaml")),
-    ("wundaflow", include_str!("presets/wundaflow.yaml")),
-];
+pub use handshake::{CaptureRecord, HandshakeRecord, ReplyRecord, TokenRecord, WhenRecord};
 
 /// How a scheme is written; every field may be missing, so that it can also be a change to a preset.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SchemeRecord {
-    /// How the signature is made: `hmac-sha256` (the default), `hmac-sha512`, `ed25519`, or `token`, which compares the secret itself.
+    /// How the signature is made: `hmac-sha256` (the default), `hmac-sha1`, `hmac-sha512`, `ed25519` or `ecdsa-p256`; `token` compares the secret itself, and with `address` only the sender's address counts (`allow` of the source).
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["hmac-sha256", "hmac-sha512", "ed25519", "token", null]))]
+    #[schemars(extend("enum" = ["hmac-sha1", "hmac-sha256", "hmac-sha512", "ed25519", "ecdsa-p256", "token", "address", null]))]
     pub algorithm: Option<String>,
-    /// What is signed: literal text around `{id}`, `{timestamp}`, `{body}`, `{url}` and `{method}`; `{body}` by default. A part that is missing in a request rejects it.
+    /// What is signed: literal text around `{id}`, `{timestamp}`, `{body}`, `{url}`, `{method}`, `{header:NAME}`, `{json:/POINTER}` and `{query:NAME}`; `{body}` by default. A part that is missing in a request rejects it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Says that one knows that the content has no `{body}`, so that whoever holds one signed request can change its body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_unsigned: Option<bool>,
+    /// What is verified by code of its own instead of `content`, since no record can say it: `twilio` or `sns`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["twilio", "sns", null]))]
+    pub builtin: Option<String>,
     /// Which bytes `{body}` stands for when a request is compressed: those on the `wire` (the default) or the `decoded` ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["wire", "decoded", null]))]
@@ -65,6 +52,13 @@ pub struct SchemeRecord {
     /// Where the event's type stands.
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     pub event_type: Option<TypeRecord>,
+    /// Takes bodies that are forms (`application/x-www-form-urlencoded`) too: each becomes a JSON object once it is proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub form: Option<FormRecord>,
+    /// What the event is wrapped in: `cloudevents`, both ways of its HTTP binding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("enum" = ["cloudevents", null]))]
+    pub envelope: Option<String>,
     /// Challenges that are answered and never become events; the first that fits counts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub handshake: Option<Vec<HandshakeRecord>>,
@@ -77,9 +71,12 @@ pub struct SignatureRecord {
     /// The header that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<String>,
-    /// Or the place in the JSON body that holds it, as a JSON pointer.
+    /// Or the place in the JSON body that holds it, as a JSON pointer. With the algorithm `token`, a segment `*` stands for every item or member: each must hold the secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<String>,
+    /// Or the query parameter that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// What separates several signatures; without it there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub list: Option<String>,
@@ -102,7 +99,7 @@ pub struct SignatureRecord {
     /// Whether the prefix may be left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prefix_optional: Option<bool>,
-    /// How the bytes are written: `hex` (the default) or `base64`.
+    /// How the bytes are written: `hex` (the default) or `base64`. A token stands there as it is, unless this says `base64`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["hex", "base64", null]))]
     pub encoding: Option<String>,
@@ -134,6 +131,9 @@ pub struct TimestampRecord {
     /// Or the place in the JSON body, as a JSON pointer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<String>,
+    /// Or the query parameter that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// Or the key of the pair that holds it, in the place of the signature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pair: Option<String>,
@@ -156,6 +156,9 @@ pub struct IdRecord {
     /// Or the place in the JSON body, as a JSON pointer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<String>,
+    /// Or the query parameter that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// What identifies an event that has no id: `body_sha256`, the hash of its body. That is also the default; writing it says that a missing id is expected.
     #[serde(rename = "else", skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["body_sha256", null]))]
@@ -172,6 +175,9 @@ pub struct TypeRecord {
     /// Or the place in the JSON body, as a JSON pointer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub json: Option<String>,
+    /// Or the query parameter that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// Or the type that every event has.
     #[serde(rename = "const", skip_serializing_if = "Option::is_none")]
     pub constant: Option<String>,
@@ -180,206 +186,13 @@ pub struct TypeRecord {
     pub otherwise: Option<String>,
 }
 
-/// A challenge and its answer.
+/// How a form becomes an object.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct HandshakeRecord {
-    /// What a request must be like to be this challenge.
+pub struct FormRecord {
+    /// The field whose value is the event as JSON; a form without it becomes an object of its fields.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub when: Option<WhenRecord>,
-    /// Where the secret stands in a challenge that comes by GET and so has no signature.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub token: Option<TokenRecord>,
-    /// The answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reply: Option<ReplyRecord>,
-}
-
-/// What a request must be like to be a challenge; all that is given must hold.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct WhenRecord {
-    /// The method: `POST` (the default; such a challenge must be signed) or `GET`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("enum" = ["POST", "GET", null]))]
-    pub method: Option<String>,
-    /// Query parameters and their values; `*` is any value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<BTreeMap<String, String>>,
-    /// JSON pointers into the body and the values there.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub json: Option<BTreeMap<String, Value>>,
-    /// JSON pointers to what such a challenge never has, so that an event is not taken for one.
-    #[serde(
-        deserialize_with = "one_or_many",
-        skip_serializing_if = "Option::is_none"
-    )]
-    #[schemars(schema_with = "one_or_many_schema")]
-    pub without: Option<Vec<String>>,
-}
-
-/// Where the secret stands in a challenge.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct TokenRecord {
-    /// The query parameter that holds it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-}
-
-/// The answer to a challenge. `{query:NAME}` and `{json:/POINTER}` in its texts stand for parts of the challenge.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct ReplyRecord {
-    /// The status, 200 by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status: Option<u16>,
-    /// The body as plain text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub text: Option<String>,
-    /// Or the body as JSON.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub json: Option<Value>,
-}
-
-impl SchemeRecord {
-    /// The preset of this name.
-    #[must_use]
-    pub fn preset(name: &str) -> Option<Self> {
-        let (_, text) = PRESETS.iter().find(|(known, _)| *known == name)?;
-        // That every preset parses and compiles is a test.
-        serde_yaml::from_str(text).ok()
-    }
-
-    /// The names of all presets, sorted.
-    #[must_use]
-    pub fn preset_names() -> Vec<&'static str> {
-        PRESETS.iter().map(|(name, _)| *name).collect()
-    }
-
-    /// This record's fields where it has them, else those of `base`; one level into the parts.
-    ///
-    /// Fields that stand for each other replace each other: a `prefix` drops the base's `list`, `pair`,
-    /// `keys` and `bare`; `pair`, `keys` and `bare` drop its `prefix`; a place (`header`, `json`, `pair`,
-    /// `const`) drops the base's other place; `secret.after` and `secret.prefix` drop each other; the
-    /// algorithm `token` drops what only signatures have. What then still does not fit together is told
-    /// by [`super::Scheme::compile`].
-    #[must_use]
-    pub fn over(self, mut base: Self) -> Self {
-        if self.algorithm.as_deref() == Some("token") {
-            (base.content, base.body) = (None, None);
-            if let Some(signature) = &mut base.signature {
-                signature.encoding = None;
-            }
-        }
-        Self {
-            algorithm: self.algorithm.or(base.algorithm),
-            content: self.content.or(base.content),
-            body: self.body.or(base.body),
-            signature: merge(self.signature, base.signature, SignatureRecord::over),
-            secret: merge(self.secret, base.secret, SecretRecord::over),
-            timestamp: merge(self.timestamp, base.timestamp, TimestampRecord::over),
-            id: merge(self.id, base.id, IdRecord::over),
-            event_type: merge(self.event_type, base.event_type, TypeRecord::over),
-            handshake: self.handshake.or(base.handshake),
-        }
-    }
-}
-
-fn merge<T>(change: Option<T>, base: Option<T>, over: fn(T, T) -> T) -> Option<T> {
-    match (change, base) {
-        (Some(change), Some(base)) => Some(over(change, base)),
-        (change, base) => change.or(base),
-    }
-}
-
-impl SignatureRecord {
-    fn over(self, mut base: Self) -> Self {
-        if self.header.is_some() || self.json.is_some() {
-            (base.header, base.json) = (None, None);
-        }
-        if self.prefix.as_deref().is_some_and(|text| !text.is_empty()) {
-            (base.list, base.pair, base.keys, base.bare) = (None, None, None, None);
-        }
-        if self.pair.is_some() || self.keys.is_some() || self.bare.is_some() {
-            (base.prefix, base.prefix_optional) = (None, None);
-        }
-        if self.prefix.as_deref() == Some("") {
-            base.prefix_optional = None;
-        }
-        if self.pair.as_deref() == Some("") {
-            (base.keys, base.bare) = (None, None);
-        }
-        Self {
-            header: self.header.or(base.header),
-            json: self.json.or(base.json),
-            list: self.list.or(base.list),
-            pair: self.pair.or(base.pair),
-            keys: self.keys.or(base.keys),
-            bare: self.bare.or(base.bare),
-            prefix: self.prefix.or(base.prefix),
-            prefix_optional: self.prefix_optional.or(base.prefix_optional),
-            encoding: self.encoding.or(base.encoding),
-        }
-    }
-}
-
-impl SecretRecord {
-    fn over(self, mut base: Self) -> Self {
-        if self.prefix.is_some() || self.after.is_some() {
-            (base.prefix, base.after) = (None, None);
-        }
-        Self {
-            prefix: self.prefix.or(base.prefix),
-            encoding: self.encoding.or(base.encoding),
-            after: self.after.or(base.after),
-        }
-    }
-}
-
-impl TimestampRecord {
-    fn over(self, mut base: Self) -> Self {
-        if self.header.is_some() || self.json.is_some() || self.pair.is_some() {
-            (base.header, base.json, base.pair) = (None, None, None);
-        }
-        Self {
-            header: self.header.or(base.header),
-            json: self.json.or(base.json),
-            pair: self.pair.or(base.pair),
-            unit: self.unit.or(base.unit),
-            tolerance: self.tolerance.or(base.tolerance),
-        }
-    }
-}
-
-impl IdRecord {
-    fn over(self, mut base: Self) -> Self {
-        if self.header.is_some() || self.json.is_some() {
-            (base.header, base.json) = (None, None);
-        }
-        Self {
-            header: self.header.or(base.header),
-            json: self.json.or(base.json),
-            otherwise: self.otherwise.or(base.otherwise),
-        }
-    }
-}
-
-impl TypeRecord {
-    fn over(self, mut base: Self) -> Self {
-        if self.header.is_some() || self.json.is_some() || self.constant.is_some() {
-            (base.header, base.json, base.constant) = (None, None, None);
-        }
-        if self.constant.is_some() {
-            base.otherwise = None;
-        }
-        Self {
-            header: self.header.or(base.header),
-            json: self.json.or(base.json),
-            constant: self.constant.or(base.constant),
-            otherwise: self.otherwise.or(base.otherwise),
-        }
-    }
+    pub json: Option<String>,
 }
 
 /// Reads one text or a list of texts.
@@ -427,35 +240,6 @@ fn one_or_many_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
 mod tests {
     use super::*;
 
-    fn record(yaml: &str) -> SchemeRecord {
-        serde_yaml::from_str(yaml).unwrap()
-    }
-
-    #[test]
-    fn presets_are_sorted_and_parse() {
-        let names = SchemeRecord::preset_names();
-        assert!(names.is_sorted());
-        for (name, text) in PRESETS {
-            let parsed: Result<SchemeRecord, _> = serde_yaml::from_str(text);
-            assert!(parsed.is_ok(), "{name}: {parsed:?}");
-            assert!(
-                text.starts_with("# "),
-                "{name} does not say where it is from"
-            );
-        }
-        assert_eq!(SchemeRecord::preset("nobody"), None);
-    }
-
-    #[test]
-    fn a_record_survives_being_written() {
-        for name in SchemeRecord::preset_names() {
-            let record = SchemeRecord::preset(name).unwrap();
-            let text = serde_yaml::to_string(&record).unwrap();
-            let again: SchemeRecord = serde_yaml::from_str(&text).unwrap();
-            assert_eq!(again, record, "{name}");
-        }
-    }
-
     #[test]
     fn mistakes_in_shape() {
         for (yaml, wanted) in [
@@ -465,6 +249,11 @@ mod tests {
             ("signature: {keys: [[v1]]}", "expected a string"),
             ("timestamp: {tolerance: [300s]}", "expected a string"),
             ("signature: {keys: 1}", "one text or a list of texts"),
+            (
+                "handshake: [{capture: {query: x}}]",
+                "unknown field `query`",
+            ),
+            ("handshake: [{open: maybe}]", "expected a boolean"),
         ] {
             let error = serde_yaml::from_str::<SchemeRecord>(yaml)
                 .unwrap_err()
@@ -487,12 +276,16 @@ mod tests {
             [
                 "algorithm",
                 "content",
+                "body_unsigned",
+                "builtin",
                 "body",
                 "signature",
                 "secret",
                 "timestamp",
                 "id",
                 "type",
+                "form",
+                "envelope",
                 "handshake"
             ]
         );
@@ -501,60 +294,5 @@ mod tests {
             schema["properties"]["body"]["enum"],
             serde_json::json!(["wire", "decoded", null])
         );
-    }
-
-    #[test]
-    fn changes_go_over_a_base() {
-        for (change, base, wanted) in [
-            ("{}", "{content: a}", "{content: a}"),
-            (
-                "{signature: {encoding: base64}}",
-                "{signature: {header: x, prefix: 'sha256='}}",
-                "{signature: {header: x, prefix: 'sha256=', encoding: base64}}",
-            ),
-            (
-                "{signature: {prefix: 'sha256='}}",
-                "{signature: {header: x, list: ' ', pair: ',', keys: v1, bare: true}}",
-                "{signature: {header: x, prefix: 'sha256='}}",
-            ),
-            (
-                "{signature: {pair: '=', keys: [v1, v2]}}",
-                "{signature: {header: x, prefix: 'sha256=', prefix_optional: true}}",
-                "{signature: {header: x, pair: '=', keys: [v1, v2]}}",
-            ),
-            (
-                "{signature: {prefix: ''}}",
-                "{signature: {header: x, prefix: 'sha256=', prefix_optional: true}}",
-                "{signature: {header: x, prefix: ''}}",
-            ),
-            (
-                "{signature: {json: /sig}}",
-                "{signature: {header: x}}",
-                "{signature: {json: /sig}}",
-            ),
-            (
-                "{secret: {after: _}}",
-                "{secret: {prefix: whsec_, encoding: base64}}",
-                "{secret: {after: _, encoding: base64}}",
-            ),
-            (
-                "{timestamp: {header: ts}}",
-                "{timestamp: {pair: t, tolerance: 60s}}",
-                "{timestamp: {header: ts, tolerance: 60s}}",
-            ),
-            (
-                "{type: {const: a.b}}",
-                "{type: {json: /type, else: c}}",
-                "{type: {const: a.b}}",
-            ),
-            (
-                "{id: {json: /id}, handshake: []}",
-                "{id: {header: x, else: body_sha256}, handshake: [{}]}",
-                "{id: {json: /id, else: body_sha256}, handshake: []}",
-            ),
-        ] {
-            let merged = record(change).over(record(base));
-            assert_eq!(merged, record(wanted), "{change} over {base}");
-        }
     }
 }

@@ -143,6 +143,18 @@ impl Scheme {
         self.signs(&Part::Url)
     }
 
+    /// Whether a challenge carries a token.
+    #[must_use]
+    pub fn asks_for_tokens(&self) -> bool {
+        self.handshakes.iter().any(Handshake::has_token)
+    }
+
+    /// Whether it needs tokens besides its secrets, since these are public keys.
+    #[must_use]
+    pub fn needs_tokens(&self) -> bool {
+        self.algorithm == Algorithm::Ed25519 && self.asks_for_tokens()
+    }
+
     pub(super) fn signs(&self, part: &Part) -> bool {
         self.content.contains(part)
     }

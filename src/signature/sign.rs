@@ -170,12 +170,8 @@ mod tests {
         let key = scheme.verifying_key(&Secret::new(secret)).unwrap();
         let body = Bytes::from_static(BODY.as_bytes());
         let request = Inbound {
-            method: &Method::POST,
             url: Some("https://h.example/x?y=1"),
-            query: None,
-            headers,
-            wire: &body,
-            body: &body,
+            ..Inbound::post(headers, &body)
         };
         let now = Timestamp::from_second(NOW + 5).unwrap();
         match verify(scheme, &[key], &request, now).unwrap() {

@@ -30,11 +30,22 @@ pub fn verify(
     request: &Inbound<'_>,
     now: Timestamp,
 ) -> Result<Verdict, VerifyError> {
+    verify_by(scheme, keys, keys, request, now)
+}
+
+/// The same, with the tokens of challenges apart from the keys.
+pub(super) fn verify_by(
+    scheme: &Scheme,
+    keys: &[Key],
+    tokens: &[Key],
+    request: &Inbound<'_>,
+    now: Timestamp,
+) -> Result<Verdict, VerifyError> {
     if keys.is_empty() {
         return Err(VerifyError::EmptySecret);
     }
     if request.method != Method::POST {
-        return handshake::by_token(&scheme.handshakes, keys, request).map(Verdict::Reply);
+        return handshake::by_token(&scheme.handshakes, tokens, request).map(Verdict::Reply);
     }
     let mut json = Json::new(request.body);
     let signed = Signed::read(scheme, request, &mut json)?;
@@ -68,35 +79,32 @@ pub fn verify(
             event_type,
             body: request.body.clone(),
             json: json.take(),
+            replaced: Vec::new(),
         },
+        way: 0,
         key,
         skew_seconds,
     }))
 }
 
-/// What an unsigned sample would be taken for: its message id and its type, where the scheme finds them.
-/// Proves nothing; for commands that look at samples.
+/// What an unsigned sample would say if it were signed: its message id and its type, where the scheme
+/// finds them, and its body as an event has it. Proves nothing; for commands that look at samples.
 #[must_use]
-pub fn describe(
-    scheme: &Scheme,
-    headers: &HeaderMap,
-    body: &Bytes,
-) -> (Option<String>, Option<String>) {
-    let request = Inbound {
-        method: &Method::POST,
-        url: None,
-        query: None,
-        headers,
-        wire: body,
-        body,
-    };
+pub fn describe(scheme: &Scheme, headers: &HeaderMap, body: &Bytes) -> Content {
+    let request = Inbound::post(headers, body);
     let mut json = Json::new(body);
-    let id = match &scheme.id {
+    let message_id = match &scheme.id {
         Some(place) => read_id(place, &request, &mut json).ok().flatten(),
         None => None,
     };
     let event_type = read_type(scheme, &request, &mut json).ok().flatten();
-    (id, event_type)
+    Content {
+        message_id,
+        event_type,
+        body: body.clone(),
+        json: json.take(),
+        replaced: Vec::new(),
+    }
 }
 
 /// Whether a text may serve as id or type: not empty, short, no control characters.

@@ -26,7 +26,7 @@ pub use run::{Problem, TestOutcome, Verdict, run, try_out};
 
 use std::sync::Arc;
 
-use crate::event::{Event, EventParts, UNKNOWN_TYPE};
+use crate::event::{Event, EventParts, UNKNOWN_TYPE, replace_headers};
 use crate::id::{EventId, NameError, RouteName, SourceName, TargetName};
 use crate::pattern::{Mismatch, Subject};
 use crate::plan::{Plan, Route, RouteTest, Source};
@@ -71,9 +71,21 @@ pub fn event(request: Request<'_>) -> Result<Event, NameError> {
         event_type,
         now,
     } = request;
-    let (message_id, found) = match source {
-        Some(source) => signature::describe(&source.scheme, headers, &body),
-        None => (None, type_member(&body)),
+    let mut kept: Vec<(String, String)> = headers
+        .iter()
+        .map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+            (name.as_str().to_owned(), value)
+        })
+        .collect();
+    let (message_id, found, body) = match source {
+        Some(source) => {
+            let scheme = &source.checks.first().scheme;
+            let content = signature::describe(scheme, headers, &body);
+            replace_headers(&mut kept, &content.replaced);
+            (content.message_id, content.event_type, content.body)
+        }
+        None => (None, type_member(&body), body),
     };
     Ok(Event::from_stored(EventParts {
         id,
@@ -85,13 +97,7 @@ pub fn event(request: Request<'_>) -> Result<Event, NameError> {
         event_type: event_type
             .or(found)
             .unwrap_or_else(|| UNKNOWN_TYPE.to_owned()),
-        headers: headers
-            .iter()
-            .map(|(name, value)| {
-                let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
-                (name.as_str().to_owned(), value)
-            })
-            .collect(),
+        headers: kept,
         body,
         received_at: now,
         hops: 0,

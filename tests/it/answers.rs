@@ -387,8 +387,13 @@ async fn a_signed_address_is_the_configured_one() {
             event_type: "",
             body: b"{}",
         };
-        let key = source.scheme.signing_key(&Secret::new(SECRET)).unwrap();
-        let headers = signature::sign(&source.scheme, &[key], &outbound).unwrap();
+        let key = source
+            .checks
+            .first()
+            .scheme
+            .signing_key(&Secret::new(SECRET))
+            .unwrap();
+        let headers = signature::sign(&source.checks.first().scheme, &[key], &outbound).unwrap();
         let value = headers[0].1.as_bytes().to_vec();
         Message::post("/in/url?b=2&a=1", "{}").with(headers[0].0.as_str(), value)
     };

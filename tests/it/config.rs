@@ -17,7 +17,7 @@ const WHSEC: &str = "whsec_dGVzdC1rZXktb25seS10ZXN0LWtleS1vbmx5LTEyMzQ=";
 fn env(name: &str) -> Option<String> {
     let value = match name {
         "WRENO_SECRET" => "wreno_dGVzdC1rZXktb25seS10ZXN0LWtleS1vbmx5LTEyMzQ=",
-        "WUNDAFLOW_SECRET" | "WHSEC" => WHSEC,
+        "WUNDAFLOW_SECRET" | "GITHUB_SECRET" | "WHSEC" => WHSEC,
         "COMPLIANCELY_SECRET" | "WINGSPAN_SECRET" | "PLAIN_SECRET" => {
             "test-secret-of-thirty-two-bytes!"
         }
@@ -348,7 +348,7 @@ fn the_example_loads_with_the_shipped_templates() {
     let warned: Vec<&str> = compiled.warnings.iter().map(|w| w.path.as_str()).collect();
     assert_eq!(warned, ["targets.finance.sign.secrets[0].value"]);
     let plan = &compiled.plan;
-    assert_eq!(plan.sources.len(), 6);
+    assert_eq!(plan.sources.len(), 7);
     assert_eq!(plan.targets.len(), 3);
     assert_eq!(plan.router.routes().len(), 6);
     assert_eq!(compiled.templates.len(), 5);
@@ -509,7 +509,7 @@ routes: [{name: r, from: a, to: t}]
         ("two", &format!("{WHSEC}\r\n")),
     ]);
     let compiled = loaded.unwrap_or_else(|errors| panic!("{errors}"));
-    assert_eq!(compiled.plan.sources["a"].keys.len(), 3);
+    assert_eq!(compiled.plan.sources["a"].checks.first().keys.len(), 3);
 }
 
 #[test]

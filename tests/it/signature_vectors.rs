@@ -135,12 +135,9 @@ fn outcome(vector: &Vector, scheme: &Scheme) -> Result<Outcome, String> {
     };
     let query = vector.url.as_deref().and_then(|url| url.split_once('?'));
     let request = Inbound {
-        method: &method,
         url: vector.public_url.as_deref(),
         query: query.map(|(_, query)| query),
-        headers: &headers,
-        wire: &body,
-        body: &body,
+        ..Inbound::new(&method, &headers, &body)
     };
     Ok(match verify(scheme, &[key], &request, now(vector)?) {
         Ok(Verdict::Event(event)) => {

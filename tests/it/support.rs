@@ -291,8 +291,13 @@ impl Message {
             event_type,
             body: &body,
         };
-        let key = source.scheme.signing_key(&Secret::new(secret)).unwrap();
-        let signed = signature::sign(&source.scheme, &[key], &outbound).unwrap();
+        let key = source
+            .checks
+            .first()
+            .scheme
+            .signing_key(&Secret::new(secret))
+            .unwrap();
+        let signed = signature::sign(&source.checks.first().scheme, &[key], &outbound).unwrap();
         let mut message = Self::post(&source.path, body);
         for (name, value) in signed {
             let value = value.as_bytes().to_vec();

@@ -6,7 +6,8 @@ use super::Time;
 use super::live::InShape;
 use crate::id::{RouteName, SourceName};
 use crate::live::Failed;
-use crate::plan::{Dedupe, DedupeBy, Plan, SecretName, Source};
+use crate::plan::{Dedupe, DedupeBy, Plan, Source};
+use crate::secret::SecretName;
 use jiff::Timestamp;
 
 /// Where a secret comes from; never the secret.
@@ -19,12 +20,12 @@ pub(in crate::admin) struct SecretShape<'a> {
 }
 
 impl<'a> SecretShape<'a> {
-    pub(in crate::admin) fn of(secrets: &'a [SecretName]) -> Vec<Self> {
+    pub(in crate::admin) fn of(secrets: impl IntoIterator<Item = &'a SecretName>) -> Vec<Self> {
         let shape = |secret: &'a SecretName| Self {
             from: secret.form(),
             name: secret.name(),
         };
-        secrets.iter().map(shape).collect()
+        secrets.into_iter().map(shape).collect()
     }
 }
 
@@ -35,8 +36,8 @@ pub(in crate::admin) struct SourceShape<'a> {
     /// The path that it listens on.
     path: &'a str,
     /// The preset, or `custom`.
-    scheme: &'a str,
-    /// Newest first; all are accepted.
+    scheme: String,
+    /// Way by way, newest first.
     secrets: Vec<SecretShape<'a>>,
     /// Null if it is off.
     dedupe: Option<DedupeShape>,
@@ -81,8 +82,8 @@ impl<'a> SourceShape<'a> {
         Self {
             name: &source.name,
             path: &source.path,
-            scheme: &source.scheme_name,
-            secrets: SecretShape::of(&source.secrets),
+            scheme: source.checks.name(),
+            secrets: SecretShape::of(source.checks.ways().flat_map(|way| &way.secrets)),
             dedupe: source.dedupe.map(DedupeShape::from),
             redact: source.redact.written(),
             routes: takes.map(|route| &route.name).collect(),

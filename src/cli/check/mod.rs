@@ -138,7 +138,7 @@ impl Checked {
             "sources": plan.sources.values().map(|source| json!({
                 "name": source.name,
                 "path": source.path,
-                "secrets": source.keys.len(),
+                "secrets": source.checks.ways().map(|way| way.keys.len()).sum::<usize>(),
             })).collect::<Vec<_>>(),
             "routes": plan.router.routes().iter().map(|route| json!({
                 "name": route.name,

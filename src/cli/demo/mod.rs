@@ -288,14 +288,8 @@ impl Show {
             .values()
             .find_map(|target| target.sign.as_ref())
             .ok_or_else(|| failed("the target is not signed for"))?;
-        let request = Inbound {
-            method: &received.head.method,
-            url: None,
-            query: None,
-            headers: &received.head.headers,
-            wire: &received.body,
-            body: &received.body,
-        };
+        let head = &received.head;
+        let request = Inbound::new(&head.method, &head.headers, &received.body);
         match signature::verify(&signer.scheme, &signer.keys, &request, Timestamp::now()) {
             Ok(Verdict::Event(_)) => Ok("verifies (standard-webhooks)"),
             Ok(Verdict::Reply(_)) => Err(failed("the target received a challenge")),

@@ -88,7 +88,7 @@ fn what_is_kept_compiles_to_the_same() {
     assert!(load_noted(&config, &env).0.is_err());
     let Kept { compiled, .. } = load_kept(&store, &config, &env).unwrap();
     let plan = compiled.plan;
-    assert_eq!(plan.sources["a"].keys.len(), 2);
+    assert_eq!(plan.sources["a"].checks.first().keys.len(), 2);
     assert_eq!(plan.store.path, dir.path().join("state"));
     let target = &plan.targets["t"];
     assert_eq!(target.url.to_string(), "http://127.0.0.1:1/x");
@@ -132,7 +132,7 @@ fn a_list_of_secrets_is_as_it_is_now() {
     );
     std::fs::write(&config, format!("{text}\nnonsense: 1\n")).unwrap();
     let Kept { compiled, .. } = load_kept(&store, &config, &env).unwrap();
-    assert_eq!(compiled.plan.sources["a"].keys.len(), 3);
+    assert_eq!(compiled.plan.sources["a"].checks.first().keys.len(), 3);
 }
 
 #[test]

@@ -18,10 +18,10 @@ use crate::clock;
 use crate::event::{Event, EventParts};
 use crate::id::EventId;
 use crate::pattern::Pattern;
-use crate::plan::{BreakerPolicy, Plan, Revive, Route, Router, Source, Target};
+use crate::plan::{Allow, BreakerPolicy, Plan, Revive, Route, Router, Source, Target};
 use crate::redact::Redaction;
 use crate::retry::RetryPolicy;
-use crate::signature::{Scheme, SchemeRecord};
+use crate::signature::{Checks, Scheme, SchemeRecord, Way};
 use crate::template::RenderLimits;
 
 /// How long a test waits for what must come.
@@ -79,15 +79,14 @@ pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
 
 /// A source of this name that nobody can send to.
 pub(crate) fn source(name: &str) -> Source {
-    let scheme = SchemeRecord::preset("hmac").unwrap();
+    let record = SchemeRecord::preset("hmac").unwrap();
+    let scheme = Scheme::compile(&record).unwrap();
     Source {
         name: name.parse().unwrap(),
         path: format!("/in/{name}"),
         url: None,
-        scheme: Scheme::compile(&scheme).unwrap(),
-        scheme_name: "hmac".to_owned(),
-        keys: Vec::new(),
-        secrets: Vec::new(),
+        checks: Checks::one(Way::new(scheme, "hmac", Vec::new())),
+        allow: Allow::All,
         dedupe: None,
         trust_trace: false,
         redact: Redaction::default(),

@@ -54,14 +54,7 @@ fn post(
     now: i64,
 ) -> Result<Verdict, VerifyError> {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let request = Inbound {
-        method: &Method::POST,
-        url: None,
-        query: None,
-        headers,
-        wire: &body,
-        body: &body,
-    };
+    let request = Inbound::post(headers, &body);
     let now = Timestamp::from_second(now).unwrap();
     verify(scheme, &keys(scheme, secrets), &request, now)
 }
@@ -274,13 +267,10 @@ fn compressed_bodies_are_verified_on_the_wire_unless_configured() {
         let record = change_of.over(SchemeRecord::preset("github").unwrap());
         let scheme = Scheme::compile(&record).unwrap();
         for (text, wanted) in [(signed_bytes, "ok"), (other_bytes, "signature_mismatch")] {
+            let sent = signed(&scheme, "d", "push", text);
             let request = Inbound {
-                method: &Method::POST,
-                url: None,
-                query: None,
-                headers: &signed(&scheme, "d", "push", text),
                 wire: &wire,
-                body: &body,
+                ..Inbound::post(&sent, &body)
             };
             let now = Timestamp::from_second(NOW).unwrap();
             let got = verify(&scheme, &keys(&scheme, &[SECRET]), &request, now);
@@ -401,14 +391,8 @@ fn other_methods_are_no_events() {
     let scheme = scheme("github");
     let body = Bytes::from_static(b"{}");
     for method in [Method::GET, Method::PUT] {
-        let request = Inbound {
-            method: &method,
-            url: None,
-            query: None,
-            headers: &signed(&scheme, "d", "push", "{}"),
-            wire: &body,
-            body: &body,
-        };
+        let sent = signed(&scheme, "d", "push", "{}");
+        let request = Inbound::new(&method, &sent, &body);
         let now = Timestamp::from_second(NOW).unwrap();
         let got = verify(&scheme, &keys(&scheme, &[SECRET]), &request, now);
         assert_eq!(name(&got), "no_challenge", "{method}");

@@ -247,12 +247,8 @@ fn urls_are_those_configured() {
         let mut headers = signed(&scheme, "", "", "{}");
         set(&mut headers, "x-forwarded-host", "h.example");
         let request = Inbound {
-            method: &Method::POST,
             url,
-            query: None,
-            headers: &headers,
-            wire: &body,
-            body: &body,
+            ..Inbound::post(&headers, &body)
         };
         let now = Timestamp::from_second(NOW).unwrap();
         let got = verify(&scheme, &keys(&scheme, &[SECRET]), &request, now);

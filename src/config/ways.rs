@@ -1,0 +1,137 @@
+//! How senders of a source prove themselves: one way beside the source's other keys, or several under `any`
+//! or `all`.
+
+use super::context::Context;
+use super::file::{SecretFile, SourceFile, WayFile};
+use super::yaml::{item, member};
+use super::{scheme, secrets};
+use crate::plan::Allow;
+use crate::proxies::Proxies;
+use crate::signature::{Checks, Key, Rule, Scheme, Way};
+
+/// Most ways of a source: each is tried for a request that proves nothing, and a migration has two.
+const MAX_WAYS: usize = 8;
+
+/// Compiles the ways of a source; what is wrong goes to the report.
+pub(super) fn compile(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Option<Checks> {
+    let (rule, key, ways) = match (&file.any, &file.all) {
+        (None, None) => return one(cx, at, &way_of(file)).map(Checks::one),
+        (Some(ways), None) => (Rule::Any, "any", ways),
+        (None, Some(ways)) => (Rule::All, "all", ways),
+        (Some(_), Some(_)) => {
+            let message = "either `any` of several ways is enough or `all` are needed, not both";
+            cx.report.key_error(&member(at, "all"), message, None);
+            return None;
+        }
+    };
+    let own = [
+        ("preset", file.preset.is_some()),
+        ("scheme", file.scheme.is_some()),
+        ("secrets", file.secrets.is_some()),
+        ("tokens", file.tokens.is_some()),
+    ];
+    for (name, _) in own.into_iter().filter(|(_, there)| *there) {
+        let message = format!("with `{key}`, each way has its own `{name}`");
+        let help = Some(format!(
+            "such as `{key}: [{{preset: .., secrets: [..]}}, ..]`"
+        ));
+        cx.report.key_error(&member(at, name), message, help);
+    }
+    let path = member(at, key);
+    if ways.is_empty() || ways.len() > MAX_WAYS {
+        let message = format!("it has {} ways; 1 to {MAX_WAYS} are possible", ways.len());
+        cx.report.error(&path, message);
+    }
+    // all of them, so that all that is wrong is told
+    let compiled: Vec<Option<Way>> = ways
+        .iter()
+        .enumerate()
+        .map(|(i, way)| one(cx, &item(&path, i), way))
+        .collect();
+    let mut compiled = compiled.into_iter().collect::<Option<Vec<Way>>>()?;
+    if compiled.is_empty() {
+        return None;
+    }
+    let others = compiled.split_off(1);
+    Some(Checks::several(rule, compiled.pop()?, others))
+}
+
+fn way_of(file: &SourceFile) -> WayFile {
+    WayFile {
+        preset: file.preset.clone(),
+        scheme: file.scheme.clone(),
+        secrets: file.secrets.clone(),
+        tokens: file.tokens.clone(),
+    }
+}
+
+fn one(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Way> {
+    let scheme = scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref());
+    let keys = secrets::keys(
+        cx,
+        &member(at, "secrets"),
+        file.secrets.as_deref(),
+        scheme.as_ref(),
+        Scheme::verifying_key,
+    );
+    let tokens = tokens(cx, at, file.tokens.as_deref(), scheme.as_ref());
+    Some(Way {
+        scheme: scheme?,
+        name: scheme::name(file.preset.as_deref()),
+        keys: keys?,
+        tokens: tokens?,
+        secrets: secrets::names(file.secrets.as_deref()),
+    })
+}
+
+fn tokens(
+    cx: &mut Context<'_>,
+    at: &str,
+    written: Option<&[SecretFile]>,
+    scheme: Option<&Scheme>,
+) -> Option<Vec<Key>> {
+    let path = member(at, "tokens");
+    match (written, scheme) {
+        (None, Some(scheme)) if scheme.needs_tokens() => {
+            let message = "a public key cannot be the token of a challenge, so `tokens` are needed";
+            let help = Some("such as `tokens: [{env: NAME}]`".to_owned());
+            cx.report.key_error(&path, message, help);
+            return None;
+        }
+        (Some(_), Some(scheme)) if !scheme.asks_for_tokens() => {
+            let message = "no challenge of this scheme has a token";
+            cx.report.key_warn(&path, message);
+        }
+        _ => {}
+    }
+    let written = written.unwrap_or_default();
+    let keys: Vec<Option<Key>> = written
+        .iter()
+        .enumerate()
+        .map(|(i, one)| secrets::resolve(cx, &item(&path, i), one).map(Key::token))
+        .collect();
+    keys.into_iter().collect()
+}
+
+/// Compiles the addresses that may send.
+pub(super) fn allow(cx: &mut Context<'_>, at: &str, written: Option<&[String]>) -> Allow {
+    let Some(written) = written else {
+        return Allow::All;
+    };
+    if written.is_empty() {
+        let message = "no address may send; without `allow`, all may";
+        cx.report.error(at, message);
+    }
+    let mut networks = Vec::new();
+    for (i, text) in written.iter().enumerate() {
+        match Proxies::network(text) {
+            Some(network) => networks.push(network),
+            None => {
+                let message =
+                    format!("{text:?} is not an address or a network, such as 192.0.2.0/24 or ::1");
+                cx.report.error(&item(at, i), message);
+            }
+        }
+    }
+    Allow::Only(networks)
+}
