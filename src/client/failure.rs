@@ -5,8 +5,6 @@
 use std::error::Error;
 use std::io;
 
-use hyper_util::client::legacy;
-
 use super::connect::EgressError;
 use super::meter::TooLong;
 
@@ -35,13 +33,13 @@ const DETAIL_BYTES: usize = 512;
 #[error("the name cannot be resolved")]
 pub(crate) struct DnsError(#[source] pub(crate) io::Error);
 
-/// At which step it failed, and the error in words.
-pub(crate) fn classify(error: &legacy::Error) -> (Step, String) {
+/// At which step a request failed, which may be `connecting`, and the error in words.
+pub(crate) fn classify(error: &(dyn Error + 'static), connecting: bool) -> (Step, String) {
     let refused = causes(error).find_map(|cause| cause.downcast_ref::<EgressError>());
     match refused {
         // What is around it speaks of DNS and connections, neither of which failed.
         Some(refused) => (Step::Egress, bounded(refused.to_string())),
-        None => (step(error), words(error)),
+        None => (step(error, connecting), words(error)),
     }
 }
 
@@ -64,7 +62,7 @@ pub(crate) fn classify_connect(error: &(dyn Error + 'static)) -> (Step, String) 
     (step, joined(causes(error)))
 }
 
-fn step(error: &legacy::Error) -> Step {
+fn step(error: &(dyn Error + 'static), connecting: bool) -> Step {
     let any = |test: fn(&(dyn Error + 'static)) -> bool| causes(error).any(test);
     if any(|cause| cause.is::<rustls::Error>()) {
         return Step::Tls;
@@ -72,7 +70,7 @@ fn step(error: &legacy::Error) -> Step {
     if any(|cause| cause.is::<DnsError>()) {
         return Step::Dns;
     }
-    if error.is_connect() {
+    if connecting {
         // The connector wraps what TCP says in an error of its own; a bare one is the handshake's.
         let handshake = error.source().is_some_and(|cause| cause.is::<io::Error>());
         return if handshake { Step::Tls } else { Step::Connect };
@@ -110,7 +108,7 @@ fn causes<'a>(
 }
 
 /// What each cause says, from the outermost on, without repetitions.
-fn words(error: &legacy::Error) -> String {
+fn words(error: &(dyn Error + 'static)) -> String {
     // The outermost says only that a client failed.
     let words = joined(causes(error).skip(1));
     if words.is_empty() {

@@ -150,7 +150,7 @@ impl Fetcher {
         let exchange = async {
             let answer = self.client.request(request.map(Full::new)).await;
             let answer = answer.map_err(|error| {
-                let (step, words) = failure::classify(&error);
+                let (step, words) = failure::classify(&error, error.is_connect());
                 FetchError::Failed { step, words }
             })?;
             whole(answer, limits.body_bytes.min(MOST_BODY_BYTES)).await

@@ -8,6 +8,7 @@ pub(crate) mod connect;
 pub(crate) mod failure;
 mod fetch;
 pub(crate) mod meter;
+pub(crate) mod pool;
 
 use std::sync::Arc;
 

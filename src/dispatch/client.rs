@@ -13,9 +13,6 @@ use bytes::Bytes;
 use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::fmt::rfc2822;
@@ -24,6 +21,7 @@ use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::connect::Connector;
+use crate::client::pool::{Answer, Pool, RequestError};
 use crate::client::{HEAD_BYTES, Step, Streams, failure, streams, tls};
 use crate::clock::{self, Clock};
 use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
@@ -43,9 +41,6 @@ const HIDDEN_BYTES: usize = 8;
 /// before it, of which there may be any number.
 const ANSWER_BYTES: usize = HEAD_BYTES + RESPONSE_BYTES + 64 * 1024;
 
-/// How long an unused connection is kept; below what servers commonly keep theirs.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// The date of RFC 9110 (IMF-fixdate) is one that RFC 5322 allows.
 const DATE: rfc2822::DateTimeParser = rfc2822::DateTimeParser::new();
 
@@ -54,7 +49,7 @@ const OLD_DATES: [&str; 2] = ["%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y
 
 /// The connections to one target.
 pub(super) struct Client {
-    inner: legacy::Client<Streams, Full<Bytes>>,
+    pool: Pool,
     /// What it was made for.
     made_for: MadeFor,
 }
@@ -101,13 +96,11 @@ impl Client {
         connector: Connector,
     ) -> Self {
         let made_for = MadeFor::of(target, egress);
-        let inner = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(target.concurrency.max(1))
-            .http1_max_buf_size(HEAD_BYTES)
-            .build(streams(&made_for.tls(), connector, ANSWER_BYTES));
-        Self { inner, made_for }
+        let streams = streams(&made_for.tls(), connector, ANSWER_BYTES);
+        Self {
+            pool: Pool::new(streams, target.concurrency),
+            made_for,
+        }
     }
 
     /// Whether its connections are as those for this target are to be.
@@ -131,13 +124,14 @@ impl Client {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = to.url.clone();
         *request.headers_mut() = headers;
-        match timeout_at(deadline, self.inner.request(request)).await {
+        match timeout_at(deadline, self.pool.request(request)).await {
             Err(_) => Outcome::Failed {
                 failure: Failure::Timeout,
                 detail: format!("no answer within {:?}", to.timeout),
             },
             Ok(Err(error)) => {
-                let (step, detail) = failure::classify(&error);
+                let connecting = matches!(error, RequestError::Connect(_));
+                let (step, detail) = failure::classify(&error, connecting);
                 let failure = failed_at(step);
                 Outcome::Failed { failure, detail }
             }
@@ -203,7 +197,7 @@ impl Hidden {
 }
 
 /// Reads what is allowed of the body, keeps the start, and lets the rest go with the connection.
-async fn snippet(mut body: Incoming, hidden: &Hidden, deadline: Instant) -> String {
+async fn snippet(mut body: Answer, hidden: &Hidden, deadline: Instant) -> String {
     let mut kept = Vec::new();
     let mut seen = 0;
     let most = SNIPPET_BYTES.saturating_add(hidden.longest());
