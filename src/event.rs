@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
 
+use crate::cloudevents;
 use crate::id::{Digest, EventId, SourceName};
 use crate::json::{Document, Ref};
 use crate::signature::Verified;
@@ -41,6 +42,23 @@ pub struct EventParts {
     pub hops: u32,
 }
 
+impl EventParts {
+    /// The body as JSON. A CloudEvent without data has no byte of it, and is `null`.
+    fn parsed(&self) -> Option<Document> {
+        let body: &[u8] = match self.body.is_empty() && self.is_cloudevent() {
+            true => b"null",
+            false => &self.body,
+        };
+        Document::parse(body).ok()
+    }
+
+    /// Whether its headers are those of a CloudEvent.
+    fn is_cloudevent(&self) -> bool {
+        let mut headers = self.headers.iter();
+        headers.any(|(name, _)| name == cloudevents::VERSION_HEADER)
+    }
+}
+
 /// One verified inbound request.
 #[derive(Debug)]
 pub struct Event {
@@ -64,6 +82,11 @@ impl Event {
             .find(|(name, _)| name == HOPS_HEADER)
             .map_or(0, |(_, value)| value.trim().parse().unwrap_or(u32::MAX));
         let content = verified.into_content();
+        // Whether no byte at all means something, only the headers tell.
+        let json = match content.body.is_empty() {
+            true => OnceLock::new(),
+            false => OnceLock::from(content.json),
+        };
         Self {
             parts: EventParts {
                 id,
@@ -77,7 +100,7 @@ impl Event {
                 received_at: now,
                 hops,
             },
-            json: OnceLock::from(content.json),
+            json,
             body_hash: OnceLock::new(),
         }
     }
@@ -133,20 +156,42 @@ impl Event {
     #[must_use]
     pub fn json(&self) -> Option<Ref<'_>> {
         self.json
-            .get_or_init(|| Document::parse(&self.parts.body).ok())
+            .get_or_init(|| self.parts.parsed())
             .as_ref()
             .map(Document::root)
     }
+
+    /// The media type that it came with, parameters included.
+    #[must_use]
+    pub fn content_type(&self) -> Option<&str> {
+        let mut headers = self.parts.headers.iter();
+        let (_, value) = headers.find(|(name, _)| name == "content-type")?;
+        Some(value)
+    }
+
+    /// Whether the body goes on as JSON: it is JSON, and no CloudEvent that says that it is something else. Other senders
+    /// are not believed: many call their JSON text or a form.
+    #[must_use]
+    pub fn goes_on_as_json(&self) -> bool {
+        let is_other = |name| !cloudevents::declares_json(name);
+        let is_other = self.parts.is_cloudevent() && self.content_type().is_some_and(is_other);
+        !self.parts.body.is_empty() && !is_other && self.json().is_some()
+    }
 }
 
-/// Puts headers in place of those of the same name that came, or behind them all.
+/// Puts headers in place of those of the same name that came, or behind them all. Attributes of a CloudEvent take the
+/// place of all that came: those were beside an envelope that is what counts.
 pub fn replace_headers(
     headers: &mut Vec<(String, String)>,
     replaced: &[(HeaderName, HeaderValue)],
 ) {
-    for (name, _) in replaced {
-        headers.retain(|(known, _)| known != name.as_str());
-    }
+    let attributes = replaced
+        .iter()
+        .any(|(name, _)| name == cloudevents::VERSION_HEADER);
+    headers.retain(|(known, _)| {
+        let is_replaced = replaced.iter().any(|(name, _)| name == known.as_str());
+        !(is_replaced || attributes && known.starts_with(cloudevents::PREFIX))
+    });
     headers.extend(replaced.iter().map(|(name, value)| {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
         (name.as_str().to_owned(), value)

@@ -237,7 +237,9 @@ impl Intake {
             }
         };
         let mut headers = kept_headers(&request.headers, |name| source.checks.is_credential(name));
-        replace_headers(&mut headers, &verified.content().replaced);
+        let mut replaced = verified.content().replaced.clone();
+        replaced.retain(|(name, _)| !is_named_credential(name));
+        replace_headers(&mut headers, &replaced);
         let dedupe = source
             .dedupe
             .map(|rule| dedupe_key(rule, &source.name, &verified));
@@ -465,7 +467,10 @@ fn dedupe_key(rule: Dedupe, source: &SourceName, verified: &Verified) -> DedupeK
         .message_id
         .as_deref()
         .filter(|_| rule.by == DedupeBy::Id && verified.message_id_covered());
-    key_over(rule, source, id, &content.body)
+    // Neither of both holds a NUL, so that the two together are no other id.
+    let issued = id.zip(content.issuer.as_deref());
+    let issued = issued.map(|(id, issuer)| format!("{issuer}\0{id}"));
+    key_over(rule, source, issued.as_deref().or(id), &content.body)
 }
 
 /// The key over the source's name and the message id, or the body where there is none. The kind and

@@ -31,6 +31,7 @@
 //! | 0 | [`service`] | words to the service manager |
 //! | 0 | [`excerpt`] | an error with its line and a caret |
 //! | 0 | [`trace`] | trace context, read and written |
+//! | 0 | [`cloudevents`] | CloudEvents in headers |
 //! | 1 | [`tls`] | what doors show and whom clients trust |
 //! | 1 | [`signature`] | schemes as data: verify and sign |
 //! | 1 | [`pattern`] | which events a route takes |
@@ -48,6 +49,7 @@
 //! | 4 | [`config`] | from files to a plan, all errors at once |
 //! | 4 | [`trial`] | tests of routes: samples rendered, compared, mutated |
 //! | 4 | [`routing`] | which deliveries an event gets |
+//! | 4 | [`envelope`] | payloads as the CloudEvents that targets ask for |
 //! | 4 | [`store`] | where events and deliveries are kept: journal and index |
 //! | 4 | [`telemetry`] | spans, sent to a collector of traces |
 //! | 4 | [`live`] | what goes on now and lately, in memory |
@@ -73,11 +75,13 @@ pub mod app;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod cloudevents;
 pub mod config;
 pub mod decimal;
 pub mod delivery;
 pub mod dispatch;
 pub mod egress;
+pub mod envelope;
 pub mod event;
 pub mod excerpt;
 pub mod id;

@@ -270,6 +270,8 @@ pub struct Target {
     pub url: Uri,
     /// Headers that every request gets, sensitive where they come from secrets.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Which CloudEvents its payloads become; without, they are sent as they are.
+    pub cloudevents: Option<CloudEvents>,
     /// How requests are signed.
     pub sign: Option<Signer>,
     /// When failed attempts are made again.
@@ -286,6 +288,26 @@ pub struct Target {
     pub order: Option<OrderBy>,
     /// Whom it trusts and what it shows, where that is not what all targets do.
     pub tls: Option<ClientTls>,
+}
+
+/// Which CloudEvents the payloads of a target become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudEvents {
+    /// Where the attributes stand.
+    pub mode: CloudEventsMode,
+    /// Their `source`; that of the event, else `/in/SOURCE` unless given.
+    pub source: Option<String>,
+    /// Their `type`; that of the event unless given.
+    pub event_type: Option<String>,
+}
+
+/// Where the attributes of a CloudEvent stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CloudEventsMode {
+    /// In one JSON envelope with the data.
+    Structured,
+    /// In headers; the data is the body.
+    Binary,
 }
 
 /// After which failures a target is taken to be down: so many in a row, or a share of all attempts.

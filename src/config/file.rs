@@ -295,6 +295,9 @@ pub struct TargetFile {
     /// Headers that every request gets: a text, or where a secret comes from.
     #[serde(default)]
     pub headers: Option<BTreeMap<String, HeaderFile>>,
+    /// Which CloudEvents its payloads become; they are sent as they are unless given.
+    #[serde(default)]
+    pub cloudevents: Option<CloudEventsFile>,
     /// When failed attempts are made again; `standard` unless given.
     #[serde(default)]
     pub retry: Option<RetryRecord>,
@@ -349,6 +352,32 @@ pub struct BreakerOptions {
     /// The window of the share; 30s unless given.
     #[schemars(extend("examples" = ["30s"]))]
     pub window: Option<String>,
+}
+
+/// Which CloudEvents the payloads of a target become.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "CloudEvents")]
+pub struct CloudEventsFile {
+    /// Where the attributes stand: `structured` (in one JSON envelope with the data) or `binary` (in headers).
+    pub mode: CloudEventsModeFile,
+    /// Their `source`; that of an incoming CloudEvent, else `/in/SOURCE` unless given.
+    #[serde(default)]
+    #[schemars(extend("examples" = ["https://relay.example.com/shop"]))]
+    pub source: Option<String>,
+    /// Their `type`; that of the event unless given.
+    #[serde(default, rename = "type")]
+    pub event_type: Option<String>,
+}
+
+/// Where the attributes of a CloudEvent stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "CloudEventsMode")]
+pub enum CloudEventsModeFile {
+    /// In one JSON envelope with the data.
+    Structured,
+    /// In headers; the data is the body.
+    Binary,
 }
 
 /// What a dead delivery does to those behind it.

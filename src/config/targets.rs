@@ -8,15 +8,19 @@ use http::{HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
 use super::context::Context;
-use super::file::{BreakerFile, BreakerOptions, HeaderFile, OnDeadFile, SignFile, TargetFile};
+use super::file::{
+    BreakerFile, BreakerOptions, CloudEventsFile, CloudEventsModeFile, HeaderFile, OnDeadFile,
+    SignFile, TargetFile,
+};
 use super::sources::http_url;
 use super::yaml::member;
 use super::{egress, scheme, secrets, tls};
+use crate::cloudevents::is_text;
 use crate::egress::Guard;
 use crate::event::HOPS_HEADER;
 use crate::id::TargetName;
 use crate::order::{OnDead, OrderBy};
-use crate::plan::{BreakerPolicy, Signer, Target};
+use crate::plan::{BreakerPolicy, CloudEvents, CloudEventsMode, Signer, Target};
 use crate::retry::{RetryPolicy, RetryRecord};
 use crate::signature::{Outbound, Scheme, sign};
 use crate::trace::{PARENT_HEADER, STATE_HEADER};
@@ -93,6 +97,8 @@ fn compile_one(
         .map_err(|message| cx.report.error(&member(at, "url"), message))
         .ok();
     let headers = headers(cx, &member(at, "headers"), file.headers.as_ref());
+    let cloudevents = file.cloudevents.as_ref();
+    let cloudevents = cloudevents.map(|it| cloud_events(cx, &member(at, "cloudevents"), it));
     let sign = match &file.sign {
         Some(sign) => signer(cx, &member(at, "sign"), sign, &file.url).map(Some),
         None => Some(None),
@@ -125,6 +131,7 @@ fn compile_one(
         name: name?,
         url: url?,
         headers,
+        cloudevents,
         sign: sign?,
         retry: retry?,
         timeout,
@@ -238,6 +245,34 @@ pub(super) fn headers(
         }
     }
     headers
+}
+
+/// What is wrong is reported and stays as it is.
+fn cloud_events(cx: &mut Context<'_>, at: &str, written: &CloudEventsFile) -> CloudEvents {
+    let texts = [("source", &written.source), ("type", &written.event_type)];
+    for (name, text) in texts {
+        let Some(text) = text else {
+            continue;
+        };
+        let message = if text.is_empty() {
+            "an attribute of a CloudEvent is not empty"
+        } else if !is_text(text) {
+            "an attribute of a CloudEvent has no control characters"
+        } else if name == "source" && text.contains(char::is_whitespace) {
+            "the source of a CloudEvent is a URI or a reference to one, such as https://example.com/shop"
+        } else {
+            continue;
+        };
+        cx.report.error(&member(at, name), message);
+    }
+    CloudEvents {
+        mode: match written.mode {
+            CloudEventsModeFile::Structured => CloudEventsMode::Structured,
+            CloudEventsModeFile::Binary => CloudEventsMode::Binary,
+        },
+        source: written.source.clone(),
+        event_type: written.event_type.clone(),
+    }
 }
 
 fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<Signer> {

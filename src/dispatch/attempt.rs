@@ -101,7 +101,7 @@ impl Attempter {
             }
             Ok(ready) => {
                 (sent.body_from, sent.body) = (Some(ready.from), ready.hash);
-                // What was rendered now is kept for later attempts.
+                // What was made now is kept for later attempts.
                 let frozen = (ready.from == BodyFrom::Rendered).then(|| ready.body.clone());
                 let post = self
                     .client
@@ -190,15 +190,16 @@ impl Attempter {
         claimed: &Claimed,
         trace: &Traced,
     ) -> Result<Ready, Unsendable> {
-        let payload =
-            payload::payload(&self.shared, plan, route, &self.target.name, claimed).await?;
+        let payload = payload::payload(&self.shared, plan, route, &self.target, claimed).await?;
         let hash = payload::hash(&payload, &claimed.event).await;
         let Payload {
             body,
             content_type,
+            attributes,
             from,
         } = payload;
-        let headers = self.headers(claimed, trace, content_type, &body)?;
+        let own = std::iter::once((CONTENT_TYPE, content_type)).chain(attributes);
+        let headers = self.headers(claimed, trace, own.collect(), &body)?;
         Ok(Ready {
             headers,
             body,
@@ -207,19 +208,17 @@ impl Attempter {
         })
     }
 
-    /// All headers of the request: ours, over them the configured ones, over them the signature's.
+    /// All headers of the request: those of the body and ours, over them the configured ones, over them the signature's.
     fn headers(
         &self,
         claimed: &Claimed,
         trace: &Traced,
-        content_type: HeaderValue,
+        mut headers: HeaderMap,
         body: &Bytes,
     ) -> Result<HeaderMap, Unsendable> {
         let target = &self.target;
         let parts = claimed.event.parts();
         let id = claimed.delivery.id.to_string();
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_TYPE, content_type);
         headers.insert(USER_AGENT, AGENT);
         for (name, _) in &target.headers {
             headers.remove(name);

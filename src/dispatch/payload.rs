@@ -8,13 +8,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use super::Shared;
+use crate::cloudevents;
 use crate::delivery::{BodyFrom, DeadReason};
+use crate::envelope::{self, Data};
 use crate::event::Event;
 use crate::id::{Digest, RouteName, TargetName};
-use crate::plan::{Plan, Route};
+use crate::plan::{CloudEvents, CloudEventsMode, Plan, Route, Target};
 use crate::schema::Schema;
 use crate::store::Claimed;
 use crate::template::{Remark, Rendered, Scene, Template};
@@ -33,7 +35,9 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 pub(super) struct Payload {
     pub(super) body: Bytes,
     pub(super) content_type: HeaderValue,
-    /// Where it comes from. What was rendered now is to be kept, since later attempts must send the same.
+    /// The attributes, where it is a CloudEvent that has them as headers.
+    pub(super) attributes: Vec<(HeaderName, HeaderValue)>,
+    /// Where it comes from. What was made now is to be kept, since later attempts must send the same.
     pub(super) from: BodyFrom,
 }
 
@@ -43,23 +47,88 @@ pub(super) struct Unsendable {
     pub(super) detail: String,
 }
 
-/// The body of the next attempt of a claimed delivery.
+/// The body of the next attempt of a claimed delivery, as the CloudEvent that the target asks for. A body that was tried
+/// stays what it was: it is put into no envelope, and taken out of none.
 pub(super) async fn payload(
+    shared: &Arc<Shared>,
+    plan: &Arc<Plan>,
+    route: &Arc<Route>,
+    target: &Target,
+    claimed: &Claimed,
+) -> Result<Payload, Unsendable> {
+    let delivery = claimed.delivery.id;
+    let mut payload = plain(shared, plan, route, &target.name, claimed).await?;
+    if payload.from == BodyFrom::Frozen && envelope::is_structured(&payload.body, delivery) {
+        payload.content_type = envelope::CONTENT_TYPE;
+        return Ok(payload);
+    }
+    let Some(settings) = &target.cloudevents else {
+        return Ok(payload);
+    };
+    let is_own = payload.from == BodyFrom::Unchanged;
+    match settings.mode {
+        CloudEventsMode::Binary => {
+            let parts = claimed.event.parts();
+            payload.attributes = envelope::headers(settings, delivery, parts, is_own);
+            let own = claimed.event.content_type().filter(|_| is_own);
+            if own.is_some_and(cloudevents::declares_json) {
+                payload.content_type = own_type(&claimed.event).unwrap_or(JSON);
+            }
+        }
+        CloudEventsMode::Structured if payload.from == BodyFrom::Frozen => {}
+        CloudEventsMode::Structured if claimed.delivery.attempts > 0 => {}
+        CloudEventsMode::Structured => {
+            payload.body = structured(settings, claimed, payload.body, is_own).await?;
+            payload.content_type = envelope::CONTENT_TYPE;
+            payload.from = BodyFrom::Rendered;
+        }
+    }
+    Ok(payload)
+}
+
+async fn structured(
+    settings: &CloudEvents,
+    claimed: &Claimed,
+    body: Bytes,
+    is_own: bool,
+) -> Result<Bytes, Unsendable> {
+    let (settings, delivery) = (settings.clone(), claimed.delivery.id);
+    let event = Arc::clone(&claimed.event);
+    let size = body.len();
+    let wrap = move || {
+        let data = match is_own {
+            true => Data::of_event(&event),
+            false => Data::rendered(&body),
+        };
+        envelope::structured(&settings, delivery, event.parts(), data)
+    };
+    off_loop(size, wrap).await.ok_or_else(|| Unsendable {
+        reason: DeadReason::Render,
+        detail: "the envelope of the CloudEvent could not be made".to_owned(),
+    })
+}
+
+async fn plain(
     shared: &Arc<Shared>,
     plan: &Arc<Plan>,
     route: &Arc<Route>,
     target: &TargetName,
     claimed: &Claimed,
 ) -> Result<Payload, Unsendable> {
+    let made = |body, content_type, from| Payload {
+        body,
+        content_type,
+        attributes: Vec::new(),
+        from,
+    };
     if let Some(frozen) = &claimed.frozen {
-        return Ok(Payload {
-            body: frozen.clone(),
-            content_type: JSON,
-            from: BodyFrom::Frozen,
-        });
+        return Ok(made(frozen.clone(), JSON, BodyFrom::Frozen));
     }
     let Some(template) = template(route, claimed) else {
-        return Ok(unchanged(&claimed.event).await);
+        let event = &claimed.event;
+        let content_type = type_of(event).await;
+        let body = event.parts().body.clone();
+        return Ok(made(body, content_type, BodyFrom::Unchanged));
     };
     let rendered = rendered(shared, plan, route, template, target, &claimed.event).await;
     let rendered = rendered.inspect_err(|failed| {
@@ -70,11 +139,8 @@ pub(super) async fn payload(
         shared.metrics.template_repaired(route.name.as_str());
         shared.mended.report(&route.name, &rendered.repairs);
     }
-    Ok(Payload {
-        body: Bytes::from(rendered.body),
-        content_type: JSON,
-        from: BodyFrom::Rendered,
-    })
+    let body = Bytes::from(rendered.body);
+    Ok(made(body, JSON, BodyFrom::Rendered))
 }
 
 /// The template that makes the body of this attempt, if one does. Without a kept body, earlier attempts can only have
@@ -95,27 +161,19 @@ pub(super) async fn hash(payload: &Payload, event: &Arc<Event>) -> Option<Digest
     off_loop(len, move || Digest::of(&body)).await
 }
 
-/// The event's own bytes, named as JSON only if they are.
-async fn unchanged(event: &Arc<Event>) -> Payload {
+/// What an event's own bytes are named: JSON only if they are.
+async fn type_of(event: &Arc<Event>) -> HeaderValue {
     let parsed = Arc::clone(event);
-    let json = off_loop(event.parts().body.len(), move || parsed.json().is_some()).await;
-    let parts = event.parts();
-    let own_type = || {
-        let (_, value) = parts
-            .headers
-            .iter()
-            .find(|(name, _)| name == "content-type")?;
-        HeaderValue::from_str(value).ok()
-    };
-    Payload {
-        body: parts.body.clone(),
-        content_type: if json == Some(true) {
-            JSON
-        } else {
-            own_type().unwrap_or(BYTES)
-        },
-        from: BodyFrom::Unchanged,
+    let json = off_loop(event.parts().body.len(), move || parsed.goes_on_as_json()).await;
+    match json {
+        Some(true) => JSON,
+        _ => own_type(event).unwrap_or(BYTES),
     }
+}
+
+/// What an event's own bytes were named.
+fn own_type(event: &Event) -> Option<HeaderValue> {
+    HeaderValue::from_str(event.content_type()?).ok()
 }
 
 async fn rendered(

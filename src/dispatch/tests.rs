@@ -16,6 +16,7 @@ use crate::delivery::{DeadReason, Failure, Outcome, State, StateKind};
 use crate::id::DeliveryId;
 use crate::plan::Target;
 
+mod cloudevents;
 mod egress;
 mod limits;
 mod pauses;

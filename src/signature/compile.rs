@@ -31,6 +31,17 @@ impl Scheme {
     pub fn compile(record: &SchemeRecord) -> Result<Self, Vec<SchemeError>> {
         let mut faults = Faults::default();
         not_yet(record, &mut faults);
+        let cloudevents = match given(record.envelope.as_ref()) {
+            None => false,
+            Some("cloudevents") => true,
+            Some(other) => {
+                faults.add(
+                    "envelope",
+                    format!("`{other}` is not known (known: cloudevents)"),
+                );
+                false
+            }
+        };
         let algorithm = algorithm(record.algorithm.as_deref(), &mut faults);
         let nothing = SignatureRecord::default();
         let signature = signature(
@@ -78,6 +89,7 @@ impl Scheme {
                 id,
                 event_type,
                 default_type,
+                cloudevents,
                 handshakes,
             }),
             _ => Err(faults.0),
@@ -90,7 +102,6 @@ fn not_yet(record: &SchemeRecord, faults: &mut Faults) {
         ("body_unsigned", record.body_unsigned.is_some()),
         ("builtin", record.builtin.is_some()),
         ("form", record.form.is_some()),
-        ("envelope", record.envelope.is_some()),
     ] {
         if there {
             faults.add(path, "not supported yet");

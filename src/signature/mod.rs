@@ -9,6 +9,7 @@
 //! (see the doors), where secrets come from (see `config`).
 
 mod checks;
+mod cloudevents;
 mod compile;
 mod diagnose;
 mod encoding;
@@ -158,6 +159,8 @@ pub struct Content {
     pub json: Option<Document>,
     /// Headers that the event has in place of those that came, since its body is another.
     pub replaced: Vec<(HeaderName, HeaderValue)>,
+    /// Whose id the message id is, where one sender passes on events of several: a CloudEvent's `source`.
+    pub issuer: Option<String>,
 }
 
 impl Verified {

@@ -24,6 +24,8 @@ pub struct Scheme {
     pub(super) event_type: Option<Place>,
     /// The type of events that name none.
     pub(super) default_type: Option<String>,
+    /// Whether events are CloudEvents, in an envelope or in headers.
+    pub(super) cloudevents: bool,
     pub(super) handshakes: Vec<Handshake>,
 }
 
@@ -118,10 +120,12 @@ impl Scheme {
         matches!(&self.signature.place, Place::Header(name) if name == header)
     }
 
-    /// Whether the signature covers the message id: as a part of the signed content, or within the signed body.
+    /// Whether the signature covers the message id: as a part of the signed content, or within the signed body. That of a
+    /// CloudEvent is covered in some events at least, each of which says so itself.
     #[must_use]
     pub fn covers_message_id(&self) -> bool {
         match &self.id {
+            _ if self.cloudevents => self.content.is_empty() || self.signs(&Part::Body),
             None => false,
             Some(Place::Header(_)) => self.signs(&Part::Id),
             Some(Place::Json(_)) => self.signs(&Part::Id) || self.signs(&Part::Body),

@@ -16,7 +16,8 @@ use subtle::{Choice, ConditionallySelectable};
 use super::key::{Algorithm, Key};
 use super::scheme::{Part, Place, Scheme, SignatureForm, SignedBody, Style, TimePlace, TimeRule};
 use super::{
-    Content, Inbound, MAX_SIGNATURES, MAX_TEXT_BYTES, Verdict, Verified, VerifyError, handshake,
+    Content, Inbound, MAX_SIGNATURES, MAX_TEXT_BYTES, Verdict, Verified, VerifyError, cloudevents,
+    handshake,
 };
 use crate::json::{Document, Kind, Ref};
 
@@ -72,15 +73,22 @@ pub(super) fn verify_by(
         (id, _) => id,
     };
     let event_type = read_type(scheme, request, &mut json)?;
+    let mut message_id_covered = message_id.is_some() && scheme.covers_message_id();
+    let mut content = Content {
+        message_id,
+        event_type,
+        body: request.body.clone(),
+        json: json.take(),
+        replaced: Vec::new(),
+        issuer: None,
+    };
+    if scheme.cloudevents {
+        let covered = cloudevents::normalise(scheme, request.headers, &mut content)?;
+        message_id_covered = covered.unwrap_or(message_id_covered);
+    }
     Ok(Verdict::Event(Verified {
-        message_id_covered: message_id.is_some() && scheme.covers_message_id(),
-        content: Content {
-            message_id,
-            event_type,
-            body: request.body.clone(),
-            json: json.take(),
-            replaced: Vec::new(),
-        },
+        message_id_covered,
+        content,
         way: 0,
         key,
         skew_seconds,
@@ -98,13 +106,19 @@ pub fn describe(scheme: &Scheme, headers: &HeaderMap, body: &Bytes) -> Content {
         None => None,
     };
     let event_type = read_type(scheme, &request, &mut json).ok().flatten();
-    Content {
+    let mut content = Content {
         message_id,
         event_type,
         body: body.clone(),
         json: json.take(),
         replaced: Vec::new(),
+        issuer: None,
+    };
+    if scheme.cloudevents {
+        // A sample whose id or type is not acceptable stays as it came.
+        let _ = cloudevents::normalise(scheme, headers, &mut content);
     }
+    content
 }
 
 /// Whether a text may serve as id or type: not empty, short, no control characters.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::StudioError;
 use super::render::SAMPLE;
 use super::subject::{Ready, Subject};
+use crate::cloudevents;
 use crate::plan::Plan;
 use crate::template::{filters, is_word, syntax};
 
@@ -72,12 +73,19 @@ pub(super) fn complete(plan: &Plan, subject: &Subject) -> Result<Completion, Stu
 fn event(ready: &Ready) -> Value {
     let id = ready.event.id().to_string();
     let facts = ready.event.facts(&id);
+    let headers = ready.event.parts().headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
     json!({
         "id": facts.id,
         "message_id": facts.message_id,
         "source": facts.source,
         "type": facts.event_type,
         "received_at": facts.received_at.to_string(),
+        "cloudevent": cloudevents::attributes(headers).map(|attributes| {
+            let attributes = attributes.into_iter();
+            attributes.map(|(name, value)| (name.to_owned(), Value::from(value.into_owned())))
+                .collect::<Map<String, Value>>()
+        }),
     })
 }
 

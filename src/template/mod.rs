@@ -127,7 +127,8 @@ impl<'a> From<&'a Value> for Payload<'a> {
     }
 }
 
-/// What a template knows of the event: `event.id`, `event.message_id` and so on.
+/// What a template knows of the event: `event.id`, `event.message_id` and so on. `event.cloudevent` comes from the
+/// headers.
 #[derive(Debug, Clone, Copy)]
 pub struct EventFacts<'a> {
     /// `event.id`

@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 
 use super::value::{Text, Value};
 use super::{Payload, Scene, limits};
+use crate::cloudevents;
 
 /// What a template finds at the root.
 #[derive(Debug, Clone, Copy)]
@@ -303,6 +304,7 @@ fn event<'a>(scene: &Scene<'a>) -> Value<'a> {
         ("source", Value::from(event.source)),
         ("type", Value::from(event.event_type)),
         ("received_at", Value::text(event.received_at.to_string())),
+        ("cloudevent", cloudevent(scene)),
     ];
     Value::object(
         members
@@ -310,6 +312,23 @@ fn event<'a>(scene: &Scene<'a>) -> Value<'a> {
             .map(|(name, value)| (Text::Borrowed(name), value))
             .collect(),
     )
+}
+
+/// The attributes of the CloudEvent that the headers carry, in their order; nil if they carry none.
+fn cloudevent<'a>(scene: &Scene<'a>) -> Value<'a> {
+    let headers = scene.headers.iter();
+    let headers = headers.map(|(name, value)| (name.as_str(), value.as_str()));
+    let Some(attributes) = cloudevents::attributes(headers) else {
+        return Value::Nil;
+    };
+    let members = attributes.into_iter().map(|(name, value)| {
+        let value = match value {
+            Cow::Borrowed(text) => Value::from(text),
+            Cow::Owned(text) => Value::text(text),
+        };
+        (Text::Borrowed(name), value)
+    });
+    Value::object(members.collect())
 }
 
 /// The headers in their order; the values of one that comes several times are joined by commas, as HTTP reads them.

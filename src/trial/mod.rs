@@ -144,8 +144,6 @@ impl Sample {
         let no_template = || SampleError::NoTemplate(test.route.clone());
         let route = plan.router.get(&test.route).ok_or_else(no_template)?;
         let template = route.template.as_ref().ok_or_else(no_template)?;
-        let payload: Value = serde_json::from_slice(&test.body)
-            .map_err(|error| SampleError::NotJson(error.to_string()))?;
         let body = test.body.clone();
         let mut first = None;
         let mut refusals = Vec::new();
@@ -173,10 +171,17 @@ impl Sample {
             }
             first.get_or_insert(event);
         }
+        let event = first.ok_or_else(no_template)?;
+        // What a source takes out of an envelope is the payload, not the envelope.
+        let payload = match event.json() {
+            Some(payload) => payload.to_value(),
+            None => serde_json::from_slice(&event.parts().body)
+                .map_err(|error| SampleError::NotJson(error.to_string()))?,
+        };
         Ok(Self {
             route: Arc::clone(route),
             template: Arc::clone(template),
-            event: first.ok_or_else(no_template)?,
+            event,
             payload,
             refusals,
         })

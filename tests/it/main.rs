@@ -15,6 +15,7 @@ mod breaker;
 mod care;
 mod cli;
 mod cli_operator;
+mod cloudevents;
 mod config;
 #[path = "../../src/admin/contract.rs"]
 #[allow(dead_code)]

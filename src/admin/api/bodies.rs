@@ -16,9 +16,10 @@ use crate::admin::query;
 use crate::admin::routes::Call;
 use crate::admin::shapes::DeliveryBodyShape;
 use crate::delivery::{Attempt, BodyFrom, State};
-use crate::event::Event;
-use crate::id::{Digest, TargetName};
-use crate::plan::{Plan, Route};
+use crate::envelope::{self, Data};
+use crate::event::{Event, EventParts};
+use crate::id::{DeliveryId, Digest, TargetName};
+use crate::plan::{CloudEvents, CloudEventsMode, Plan, Route, Target};
 use crate::redact::{Echoes, REDACTED, Shown, View};
 use crate::store::ListedDelivery;
 use crate::studio::Made;
@@ -69,7 +70,12 @@ pub(in crate::admin) async fn of_delivery(door: Arc<Door>, call: Call) -> Answer
     }
     let route = plan.router.get(&listed.delivery.route).cloned();
     let frozen = store.frozen(id).await?;
-    let from = from(&listed, frozen.is_some(), attempts.last(), route.as_deref());
+    let target = plan.targets.get(&listed.delivery.target);
+    let envelope = target.and_then(|target| Envelope::of(target, id));
+    let renders = route
+        .as_ref()
+        .map(|route| route.template.is_some() || envelope.is_some());
+    let from = from(&listed, frozen.is_some(), attempts.last(), renders);
     let from = from.ok_or_else(|| {
         Refusal::not_found(
             "no body is kept, and what would make it again is not in the configuration: its route, or the template of that",
@@ -96,7 +102,11 @@ pub(in crate::admin) async fn of_delivery(door: Arc<Door>, call: Call) -> Answer
     match (from, frozen, route) {
         (BodyFrom::Frozen, Some(body), _) => {
             shape.template_hash = rendered_by(&attempts);
-            shape.content_type = Some("application/json".to_owned());
+            let content_type = match envelope::is_structured(&body, id) {
+                true => envelope::CONTENT_TYPE_TEXT,
+                false => "application/json",
+            };
+            shape.content_type = Some(content_type.to_owned());
             shape.of_bytes(&body, sent);
             let blotted = blotted(&body, &view.echoes)?;
             if view.body != Shown::Whole {
@@ -105,8 +115,13 @@ pub(in crate::admin) async fn of_delivery(door: Arc<Door>, call: Call) -> Answer
             shape.body = Some(blotted);
         }
         (BodyFrom::Rendered, _, Some(route)) => {
-            let target = listed.delivery.target.clone();
-            rendered(&door, &mut shape, plan, route, event, target, sent).await?;
+            let wanted = Wanted {
+                route,
+                event,
+                target: listed.delivery.target.clone(),
+                envelope,
+            };
+            rendered(&door, &mut shape, plan, wanted, sent).await?;
         }
         _ => unchanged(&mut shape, &event, &view, sent),
     }
@@ -121,12 +136,13 @@ impl DeliveryBodyShape {
     }
 }
 
-/// Where the body of a delivery comes from; `None` if it is not kept and what made it is gone.
+/// Where the body of a delivery comes from; `None` if it is not kept and what made it is gone. `renders` is whether its
+/// route, if that is there, makes a body other than the event's.
 fn from(
     listed: &ListedDelivery,
     is_frozen: bool,
     last: Option<&Attempt>,
-    route: Option<&Route>,
+    renders: Option<bool>,
 ) -> Option<BodyFrom> {
     if is_frozen {
         return Some(BodyFrom::Frozen);
@@ -137,7 +153,6 @@ fn from(
         return Some(BodyFrom::Unchanged);
     }
     let last = last.and_then(|last| last.sent?.body_from);
-    let renders = route.map(|route| route.template.is_some());
     match (last.filter(|_| !is_pending), renders) {
         (Some(BodyFrom::Unchanged), _) | (None, Some(false)) => Some(BodyFrom::Unchanged),
         (_, Some(true)) => Some(BodyFrom::Rendered),
@@ -152,29 +167,84 @@ fn rendered_by(attempts: &[Attempt]) -> Option<Digest> {
     rendered.next()?.template
 }
 
+/// The envelope that a target wants.
+struct Envelope {
+    settings: CloudEvents,
+    delivery: DeliveryId,
+}
+
+impl Envelope {
+    fn of(target: &Target, delivery: DeliveryId) -> Option<Self> {
+        let settings = target.cloudevents.clone()?;
+        let is_one = settings.mode == CloudEventsMode::Structured;
+        is_one.then_some(Self { settings, delivery })
+    }
+
+    fn around(&self, parts: &EventParts, data: Data<'_>) -> Bytes {
+        envelope::structured(&self.settings, self.delivery, parts, data)
+    }
+
+    /// The same with what may be shown of the event.
+    fn shown_around(&self, parts: &EventParts, view: &View, data: Data<'_>) -> String {
+        let mut parts = parts.clone();
+        parts.event_type = view.word(&parts.event_type);
+        for (_, value) in &mut parts.headers {
+            *value = view.header(value);
+        }
+        String::from_utf8_lossy(&self.around(&parts, data)).into_owned()
+    }
+}
+
+/// What a body is made of.
+struct Wanted {
+    route: Arc<Route>,
+    event: Arc<Event>,
+    target: TargetName,
+    envelope: Option<Envelope>,
+}
+
 async fn rendered(
     door: &Door,
     shape: &mut DeliveryBodyShape,
     plan: Arc<Plan>,
-    route: Arc<Route>,
-    event: Arc<Event>,
-    target: TargetName,
+    wanted: Wanted,
     sent: Option<Digest>,
 ) -> Result<(), Refusal> {
+    let Wanted {
+        route,
+        event,
+        target,
+        envelope,
+    } = wanted;
+    let view = plan.view(event.parts());
     let Some(template) = route.template.clone() else {
+        if let Some(envelope) = envelope {
+            own_in_envelope(shape, &envelope, &event, &view, sent);
+        }
         return Ok(());
     };
     shape.template_hash = Some(template.hash());
-    let made = door.studio.body(plan, event, route, template, target);
+    let made = door
+        .studio
+        .body(plan, Arc::clone(&event), route, template, target);
     match made.await? {
         Made::Fault(marker) => shape.error = Some(marker),
         Made::Body {
-            whole,
-            shown,
+            mut whole,
+            mut shown,
             redacted,
         } => {
+            let mut content_type = "application/json";
+            if let Some(envelope) = envelope {
+                let parts = event.parts();
+                whole = envelope.around(parts, Data::rendered(&whole));
+                shown = shown.map(|shown| {
+                    envelope.shown_around(parts, &view, Data::rendered(shown.as_bytes()))
+                });
+                content_type = envelope::CONTENT_TYPE_TEXT;
+            }
             shape.of_bytes(&whole, sent);
-            shape.content_type = Some("application/json".to_owned());
+            shape.content_type = Some(content_type.to_owned());
             shape.body_redacted = redacted.then_some(VALUES);
             shape.body = Some(shown.ok_or_else(|| {
                 let words = "what the template makes of this event cannot be shown without what is hidden in it";
@@ -185,17 +255,37 @@ async fn rendered(
     Ok(())
 }
 
+/// The event's own bytes in an envelope.
+fn own_in_envelope(
+    shape: &mut DeliveryBodyShape,
+    envelope: &Envelope,
+    event: &Event,
+    view: &View,
+    sent: Option<Digest>,
+) {
+    let (parts, own) = (event.parts(), Data::of_event(event));
+    shape.of_bytes(&envelope.around(parts, own), sent);
+    shape.content_type = Some(envelope::CONTENT_TYPE_TEXT.to_owned());
+    shape.body = Some(match &view.body {
+        Shown::Redacted(value) => {
+            shape.body_redacted = Some(VALUES);
+            let text = value.to_string();
+            let body = text.as_bytes();
+            envelope.shown_around(parts, view, Data { body, ..own })
+        }
+        _ => envelope.shown_around(parts, view, own),
+    });
+}
+
 /// The event's own bytes, as they are sent.
 fn unchanged(shape: &mut DeliveryBodyShape, event: &Event, view: &View, sent: Option<Digest>) {
     shape.from = BodyFrom::Unchanged;
     let body = &event.parts().body;
     shape.of_bytes(body, sent);
-    let mut headers = event.parts().headers.iter();
-    let own_type = headers.find(|(name, _)| name == "content-type");
-    shape.content_type = Some(match (event.json(), own_type) {
-        (Some(_), _) => "application/json".to_owned(),
-        (None, Some((_, value))) => view.header(value),
-        (None, None) => "application/octet-stream".to_owned(),
+    shape.content_type = Some(match event.content_type() {
+        _ if event.goes_on_as_json() => "application/json".to_owned(),
+        Some(value) => view.header(value),
+        None => "application/octet-stream".to_owned(),
     });
     match &view.body {
         Shown::Redacted(value) => {

@@ -61,6 +61,7 @@ pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
         name: name.parse().unwrap(),
         url: format!("http://{to}/hooks?k=v").parse().unwrap(),
         headers: Vec::new(),
+        cloudevents: None,
         sign: None,
         retry: RetryPolicy::preset("wreno").unwrap(),
         timeout: Duration::from_secs(15),

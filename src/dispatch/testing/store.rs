@@ -70,8 +70,13 @@ impl MemoryStore {
 
     /// Adds an event with one pending delivery to each target and returns their ids.
     pub(crate) fn add(&self, body: &[u8], targets: &[&str]) -> (EventId, Vec<DeliveryId>) {
+        self.add_event(event(body, self.clock.now()), targets)
+    }
+
+    /// The same of this event.
+    pub(crate) fn add_event(&self, event: Event, targets: &[&str]) -> (EventId, Vec<DeliveryId>) {
         let now = self.clock.now();
-        let event = Arc::new(event(body, now));
+        let event = Arc::new(event);
         let mut inner = self.lock();
         inner.events.insert(event.id(), Arc::clone(&event));
         let ids = targets

@@ -266,3 +266,48 @@ fn the_hash_follows_the_text_and_its_partials() {
     assert_ne!(first, hash("{% render 'p' %}", "2"));
     assert_ne!(first, hash("{% render 'p' %} ", "1"));
 }
+
+#[test]
+fn the_attributes_of_a_cloudevent_are_there_decoded() {
+    let template = "{\"of\": {{ event.cloudevent.subject }}, \"all\": {{ event.cloudevent }}, \"type\": \"{{ event.cloudevent.datacontenttype }}\"}";
+    let rendered = |headers: &[(&str, &str)]| {
+        let template = Template::compile("t.liquid", template, &files(&[])).unwrap();
+        assert!(template.prove().findings.is_empty());
+        let headers: Vec<(String, String)> = headers
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let scene = Scene {
+            payload: (&json!(null)).into(),
+            event: EventFacts {
+                id: "evt-1",
+                message_id: None,
+                source: "shop",
+                event_type: "paid",
+                received_at: "2026-02-03T04:05:06Z".parse().unwrap(),
+            },
+            headers: &headers,
+            route: "vendors",
+            target: "erp",
+            vars: &serde_json::Map::new(),
+        };
+        let limits = RenderLimits {
+            output_bytes: 1 << 20,
+        };
+        String::from_utf8(template.render(&scene, limits).unwrap().body).unwrap()
+    };
+    assert_eq!(
+        rendered(&[
+            ("ce-specversion", "1.0"),
+            ("ce-subject", "Euro%20%E2%82%AC%20%22"),
+            ("ce-broken", "%ff"),
+            ("content-type", "application/json"),
+        ]),
+        "{\"of\":\"Euro \u{20ac} \\\"\",\"all\":{\"specversion\":\"1.0\",\"subject\":\"Euro \u{20ac} \\\"\",\
+         \"datacontenttype\":\"application/json\"},\"type\":\"application/json\"}"
+    );
+    assert_eq!(
+        rendered(&[("ce-subject", "a"), ("content-type", "text/plain")]),
+        r#"{"of":null,"all":null,"type":""}"#
+    );
+}
