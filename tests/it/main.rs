@@ -11,6 +11,7 @@
 )]
 
 mod answers;
+mod bad_requests;
 mod breaker;
 mod care;
 mod cli;
@@ -60,3 +61,4 @@ mod terminal;
 mod tls;
 mod trace;
 mod vendors;
+mod wire;

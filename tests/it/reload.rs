@@ -313,7 +313,7 @@ async fn secrets_are_rotated_while_events_flow() {
     })
     .await;
     assert_eq!(status(SECRET).await, Some(200));
-    // The old one is taken out of the configuration.
+    // N51: the old one is taken out of the configuration.
     rest.secrets = "[{file: secret}]".to_owned();
     site.write(&rest.text());
     wait_until("the old secret is refused", async || {
