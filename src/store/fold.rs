@@ -31,9 +31,8 @@ const LONGEST_MEND: Duration = Duration::from_secs(15);
 const PART: usize = 64;
 
 /// How often the index is written out at most. It only decides how much is folded again after a crash, and how
-/// old a copy of the index is known to be old. The journal's syncs wait for it on the same file system, so it is not done
-/// more often than a quick start needs.
-const FLUSH_EVERY: Duration = Duration::from_secs(3);
+/// old a copy of the index is known to be old.
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs until the store stops.
 pub(super) fn run(inner: &Arc<Inner>, last_sequence: u64) {

@@ -123,9 +123,10 @@ fn judge(inner: &Inner, folder: &Path, found: bool, last: u64) -> Result<Verdict
         let why = "it is not the one that was written last";
         return Ok(Verdict::Rebuild(why.to_owned()));
     }
-    if let Err(why) = index.verify() {
-        return Ok(Verdict::Rebuild(why));
-    }
+    let index = match index.verified() {
+        Ok(index) => index,
+        Err(why) => return Ok(Verdict::Rebuild(why)),
+    };
     let bytes = index.size_on_disk();
     if bytes
         > inner

@@ -105,17 +105,17 @@ impl Copy {
         if !known {
             return Ok(Found::Empty);
         }
-        let copy = Self {
-            index,
-            _folder: temporary,
-        };
-        let meta = copy.meta();
+        let meta = index.meta();
         if meta.version != rows::VERSION {
             return Ok(Found::ToBeRebuilt("it has another version"));
         }
-        if let Err(why) = copy.index.verify() {
-            return Ok(Found::Damaged(why));
-        }
+        let copy = match index.verified() {
+            Ok(index) => Self {
+                index,
+                _folder: temporary,
+            },
+            Err(why) => return Ok(Found::Damaged(why)),
+        };
         if position::read(&folder).is_some_and(|noted| !noted.fits(&meta)) {
             return Ok(Found::ToBeRebuilt(
                 "it is not the one that was written last",

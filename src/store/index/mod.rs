@@ -1,17 +1,18 @@
 //! The retry queue: an index over the journal in sled, which can be rebuilt from the journal at any time.
 //!
-//! Promise: a batch of changes and the position that it reaches are written in one step; `verify` tells whether
+//! Promise: a batch of changes and the position that it reaches are written in one step; `verified` tells whether
 //! the rows are those that were written. sled's durability is not relied on: what it loses
 //! is folded in again. Not here: what is not folded yet (see `overlay`), when it is rebuilt (see `start`).
 
 pub mod change;
+mod check;
 mod keys;
 mod packed;
 pub mod rows;
 pub mod stage;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 
 use super::line::LinePlace;
 use crate::id::{AuditId, DeliveryId, EventId, ReplayId, TargetName};
+use check::Check;
 use keys::Keys;
 use rows::{
     AuditRow, DeliveryRow, IndexedEvent, KeyRow, MetaRow, PauseRow, PlanRow, ReplayRow, SegmentRow,
@@ -64,6 +66,9 @@ pub type DueRows = (Vec<(DueKey, DeliveryRow)>, Option<DueKey>);
 /// The index.
 pub struct Index {
     db: sled::Db,
+    /// What it was opened with.
+    folder: PathBuf,
+    cache_bytes: u64,
     /// Where the rows of dedupe keys stand.
     keys: Keys,
     /// Held by whoever writes; the meta row as it was written last.
@@ -72,7 +77,7 @@ pub struct Index {
 
 impl Index {
     /// Opens the index in `folder`, on a thread of its own since sled can panic there. The flag tells whether it
-    /// holds a meta row; without one it is new (or emptied). Dedupe keys that it holds are known only after [`Self::verify`].
+    /// holds a meta row; without one it is new (or emptied). Dedupe keys that it holds are known only after [`Self::verified`].
     ///
     /// # Errors
     /// [`IndexError::Held`] if another process has it; anything else means that it cannot be used.
@@ -87,6 +92,8 @@ impl Index {
             let known = meta.is_some() || !db.is_empty();
             let index = Self {
                 db,
+                folder,
+                cache_bytes,
                 keys: Keys::default(),
                 meta: Mutex::new(meta.unwrap_or_default()),
             };
@@ -94,45 +101,42 @@ impl Index {
         })
     }
 
-    /// Whether all rows are those that were written, counted and hashed one by one; if not, why. Learns the dedupe keys on
-    /// the way.
+    /// The same, if all rows are those that were written, counted and hashed one by one; if not, why. Learns the dedupe keys
+    /// on the way.
     ///
     /// # Errors
     /// What is wrong, in words.
-    pub fn verify(&self) -> Result<(), String> {
-        let wanted = self.meta();
-        if wanted.version != rows::VERSION {
-            return Err(format!("it has version {}", wanted.version));
-        }
+    pub fn verified(mut self) -> Result<Self, String> {
+        let mut check = Check::new(self.meta())?;
         self.keys.clear();
-        let found = guarded(|| {
-            let mut found = MetaRow {
-                rows: 0,
-                fingerprint: 0,
-                bytes: 0,
-                ..wanted
+        while guarded(|| check.read_part(&self.db, &self.keys)).map_err(|e| e.to_string())? {
+            let (folder, cache_bytes) = (self.folder.clone(), self.cache_bytes);
+            // sled gives its memory and its file free when the last handle is gone
+            let Self { db, keys, meta, .. } = self;
+            drop(db);
+            let db = guarded(|| open_sled(&folder, cache_bytes)).map_err(|e| e.to_string())?;
+            self = Self {
+                db,
+                folder,
+                cache_bytes,
+                keys,
+                meta,
             };
-            for chunk in self.db.iter() {
-                let (key, chunk) = chunk?;
-                if packed::is_chunk(&key) {
-                    for (key, value) in packed::Unpacked::of(&chunk)?.iter() {
-                        stage::count_row(&mut found, key, value, true);
-                        if let Some((expires, key)) = rows::dedupe_parts(key) {
-                            self.keys.add(&key, expires);
-                        }
-                    }
-                }
-            }
-            Ok(found)
-        })
-        .map_err(|error| error.to_string())?;
-        if found == wanted {
-            return Ok(());
         }
-        Err(format!(
-            "it holds {} rows where {} were written, or others",
-            found.rows, wanted.rows
-        ))
+        check.end()?;
+        Ok(self)
+    }
+
+    /// Whether it would be [`Self::verified`].
+    #[cfg(test)]
+    fn verify(&self) -> Result<(), String> {
+        let mut check = Check::new(self.meta())?;
+        self.keys.clear();
+        while check
+            .read_part(&self.db, &self.keys)
+            .map_err(|e| e.to_string())?
+        {}
+        check.end()
     }
 
     /// The meta row as it was written last.

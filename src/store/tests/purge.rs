@@ -356,7 +356,9 @@ async fn a_purged_event_that_is_young_is_carried_purged() {
         };
         store.settle(claimed.lease, settlement).await.unwrap();
     }
-    for _ in 0..100 {
+    // a busy machine folds late
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
+    while removed <= 2 && std::time::Instant::now() < patience {
         removed += store.clean_once().await.unwrap();
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
