@@ -345,6 +345,8 @@ pub enum Failure {
     Protocol,
     /// The target's address may not be connected to.
     Egress,
+    /// No token for the target could be had, so that nothing was sent to it.
+    Token,
 }
 
 impl Failure {
@@ -359,6 +361,7 @@ impl Failure {
             Self::Closed => "closed",
             Self::Protocol => "protocol",
             Self::Egress => "egress",
+            Self::Token => "token",
         }
     }
 }

@@ -101,6 +101,7 @@ pub struct Metrics {
     verification_failures: Family<Dropped, Counter>,
     events_dropped: Family<Dropped, Counter>,
     delivery_attempts: Family<TargetResult, Counter>,
+    target_token_requests: Family<TargetResult, Counter>,
     attempt_duration: Histograms<ByTarget>,
     delivery_duration: Histograms<ByTarget>,
     deliveries_dead: Family<TargetReason, Counter>,
@@ -170,6 +171,7 @@ impl Metrics {
             verification_failures: Family::default(),
             events_dropped: Family::default(),
             delivery_attempts: Family::default(),
+            target_token_requests: Family::default(),
             attempt_duration: Family::new_with_constructor(|| histogram(ATTEMPT_BUCKETS)),
             delivery_duration: Family::new_with_constructor(|| histogram(DELIVERY_BUCKETS)),
             deliveries_dead: Family::default(),
@@ -253,6 +255,15 @@ impl Metrics {
             self.attempt_duration.get_or_create_owned(&by(target))
         });
         histogram.observe(took.as_secs_f64());
+    }
+
+    /// Counts a request for a token that a target wants, and whether one was had.
+    pub fn token_requested(&self, target: &str, ok: bool) {
+        let labels = TargetResult {
+            target: target.to_owned(),
+            result: if ok { "ok" } else { "failed" },
+        };
+        self.target_token_requests.get_or_create(&labels).inc();
     }
 
     /// Notes how long it took until a delivery had arrived.

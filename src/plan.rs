@@ -2,6 +2,7 @@
 //!
 //! Only `config::compile` makes a plan. [`Current`] is the one that is in force. Not here: files, YAML, defaults (see `config`).
 
+mod auth;
 mod studio;
 
 use std::collections::{BTreeMap, HashMap};
@@ -33,6 +34,7 @@ use crate::trace::Sampling;
 use crate::units::Rate;
 
 pub use crate::egress::{EgressPlan, Proxy};
+pub use auth::{Auth, ClientAuth, OAuth2, Proof};
 pub use studio::{Cases, RouteSample, StudioPlan, TemplateFile, number};
 
 /// The folder, in that of the store, where the last good configuration is kept.
@@ -274,6 +276,8 @@ pub struct Target {
     pub cloudevents: Option<CloudEvents>,
     /// How requests are signed.
     pub sign: Option<Signer>,
+    /// How it is told who we are.
+    pub auth: Option<Auth>,
     /// When failed attempts are made again.
     pub retry: RetryPolicy,
     /// How long one attempt may take.

@@ -454,7 +454,7 @@ async fn targets_are_shown_with_their_limits_breakers_and_queues() {
     let audit = json!({
         "name": "audit", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
         "breaker": fresh, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
-        "timeout_seconds": 15.0, "paused": null, "sign": null, "routes": ["all"], "last_minute": idle,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle,
     });
     let erp = json!({
         "name": "erp", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": "50/s", "order": false,
@@ -463,12 +463,12 @@ async fn targets_are_shown_with_their_limits_breakers_and_queues() {
             "last_failure": "status 503",
         },
         "running": 3, "pending": 1, "dead": 1, "oldest_pending_at": time,
-        "timeout_seconds": 15.0, "paused": null, "sign": null, "routes": ["all"], "last_minute": idle,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle,
     });
     let off = json!({
         "name": "off", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
         "breaker": null, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
-        "timeout_seconds": 15.0, "paused": null, "sign": null, "routes": ["all"], "last_minute": idle,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle,
     });
     let got = door.get("/api/v1/targets").await;
     let wanted = json!({"items": [audit, erp, off], "next": null});

@@ -245,6 +245,7 @@ pub(super) struct Target {
     pub(super) timeout_seconds: Option<f64>,
     pub(super) paused: Option<Pause>,
     pub(super) sign: Option<Signing>,
+    pub(super) auth: Option<Auth>,
     #[serde(default)]
     pub(super) routes: Vec<String>,
     #[serde(default)]
@@ -270,6 +271,12 @@ pub(super) struct Pause {
 pub(super) struct Signing {
     pub(super) scheme: String,
     pub(super) secrets: Vec<SecretName>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Auth {
+    pub(super) kind: String,
+    pub(super) secret: SecretName,
 }
 
 #[derive(Debug, Deserialize)]

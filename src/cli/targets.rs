@@ -195,6 +195,10 @@ fn story(target: &Target, look: &Look) -> String {
         .as_ref()
         .map(|sign| format!("{}, {}", sign.scheme, secrets_words(&sign.secrets)));
     rows.push(("signed", signed.unwrap_or_else(|| "not at all".to_owned())));
+    if let Some(auth) = &target.auth {
+        let secret = secrets_words(std::slice::from_ref(&auth.secret));
+        rows.push(("auth", format!("{}, {secret}", auth.kind)));
+    }
     rows.push(("routes", target.routes.join(", ")));
     let rows = rows.iter().filter(|(_, what)| !what.is_empty());
     let rows = rows.map(|(word, what)| format!("\n  {word:<12}{}", clean(what)));
@@ -334,6 +338,7 @@ target crm
   dead        0
   lately      120 succeeded, 6 failed in 1m
   signed      standard-webhooks, env WRENO_SECRET, value in the configuration
+  auth        oauth2, file secrets/erp
   routes      vendor-updates";
         assert_eq!(told, wanted, "{told}");
         let told = story(&overview.targets[1], &Look::PLAIN);

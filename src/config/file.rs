@@ -1,6 +1,8 @@
 //! The configuration as it is written: serde shapes only. Their doc comments are the descriptions of the JSON
 //! schema. Not here: defaults and what is right (see `compile`).
 
+mod auth;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +15,8 @@ use serde_json::Value;
 use crate::pattern::{OneOrMany, PatternRecord};
 use crate::retry::RetryRecord;
 use crate::signature::SchemeRecord;
+
+pub use self::auth::{ApiKeyFile, AuthFile, BasicFile, ClientAuthFile, OAuth2File};
 
 /// The configuration of ingate. Relative paths are relative to the file.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -292,6 +296,9 @@ pub struct TargetFile {
     /// How requests are signed; not at all unless given.
     #[serde(default)]
     pub sign: Option<SignFile>,
+    /// How the target is told who we are: `basic`, `bearer`, `api_key` or `oauth2`; not at all unless given.
+    #[serde(default)]
+    pub auth: Option<AuthFile>,
     /// Headers that every request gets: a text, or where a secret comes from.
     #[serde(default)]
     pub headers: Option<BTreeMap<String, HeaderFile>>,

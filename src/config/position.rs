@@ -170,6 +170,9 @@ pub(super) fn holds_secret(path: &str, key: &str, around: bool) -> bool {
         names || path.contains(".scheme") || path.starts_with("vars") || path.starts_with("routes");
     let lower = key.to_ascii_lowercase();
     match key {
+        "bearer" if in_auth(path) => true,
+        // What is said openly, though its name may not look so.
+        "token_url" | "client_id" | "client_auth" | "scopes" | "params" if in_auth(path) => false,
         "secrets" => true,
         "headers" => path.starts_with("targets.") || path.starts_with("telemetry."),
         "env" | "file" | "credential" => false,
@@ -197,12 +200,33 @@ pub(super) fn shown(path: &str) -> &str {
         path.starts_with("egress.proxy_authorization")
             .then_some("egress.proxy_authorization".len()),
         path.find("tls.key").map(|at| at + "tls.key".len()),
+        path.find(".auth.")
+            .filter(|_| in_auth(path))
+            .and_then(|at| {
+                SECRETS_IN_AUTH
+                    .iter()
+                    .find_map(|key| after_key(path, at, key))
+            }),
     ];
     let inside = inside.into_iter().flatten().min();
     match inside.and_then(|at| path.split_at_checked(at)) {
         Some((outside, inner)) if !inner.strip_prefix('.').is_none_or(is_word) => outside,
         _ => path,
     }
+}
+
+/// Keys of `auth` under which a secret stands.
+const SECRETS_IN_AUTH: [&str; 4] = [".bearer", ".password", ".client_secret", ".api_key.value"];
+
+/// Whether this is `auth` of a target, or within.
+fn in_auth(path: &str) -> bool {
+    path.starts_with("targets.") && (path.ends_with(".auth") || path.contains(".auth."))
+}
+
+/// The end of this key in a path, behind `from`.
+fn after_key(path: &str, from: usize, key: &str) -> Option<usize> {
+    let found = path.get(from..)?.find(key)?;
+    Some(from + found + key.len())
 }
 
 /// Whether this looks like one of our keys, or one that is misspelt.
@@ -285,6 +309,27 @@ mod tests {
     }
 
     #[test]
+    fn of_auth_only_the_secrets_are_blotted_out() {
+        let text = "targets:\n  t:\n    auth:\n      bearer: hunter2\n      oauth2: {token_url: u, client_id: i, client_secret: hunter2, params: {audience: a}}\n      basic: {username: n, password: {value:hunter2}}\n      api_key: {header: h, value: {env: NAME, value: hunter2}}\n";
+        let root = parse(text).unwrap().root;
+        let positions = Positions::of(&root, text);
+        for (line, wanted) in [
+            (4, "      bearer: *******"),
+            (
+                5,
+                "      oauth2: {token_url: u, client_id: i, client_secret: *******, params: {audience: a}}",
+            ),
+            (6, "      basic: {username: n, password: {**************}}"),
+            (
+                7,
+                "      api_key: {header: h, value: {env: NAME, value: *******}}",
+            ),
+        ] {
+            assert_eq!(positions.line(line), wanted);
+        }
+    }
+
+    #[test]
     fn a_secret_that_became_a_key_is_not_shown() {
         let text = "sources: {s: {secrets: [{value:hunter2}, {vlaue: hunter2}], secret: hunter2}}\n\
                     targets: {t: {headers: {x-longer-than-a-word: {value:hunter2}}}}\n\
@@ -322,6 +367,26 @@ mod tests {
                 "egress.proxy_authorization",
             ),
             ("admin.tls.key.value:hunter2", "admin.tls.key"),
+            (
+                "targets.t.auth.bearer.value:hunter2",
+                "targets.t.auth.bearer",
+            ),
+            (
+                "targets.t.auth.basic.password.value:hunter2",
+                "targets.t.auth.basic.password",
+            ),
+            (
+                "targets.t.auth.oauth2.client_secret.value:hunter2",
+                "targets.t.auth.oauth2.client_secret",
+            ),
+            (
+                "targets.t.auth.oauth2.client_secret.env",
+                "targets.t.auth.oauth2.client_secret.env",
+            ),
+            (
+                "targets.t.auth.api_key.value.value:hunter2",
+                "targets.t.auth.api_key.value",
+            ),
             (
                 "targets.t.headers.x-longer-than-a-word",
                 "targets.t.headers.x-longer-than-a-word",

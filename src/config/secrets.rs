@@ -100,14 +100,18 @@ fn from_credential(files: &dyn Files, env: &dyn Env, name: &str) -> Result<Secre
 
 /// Where secrets come from, in their order; nothing of what they are.
 pub(super) fn names(written: Option<&[SecretFile]>) -> Vec<SecretName> {
-    let name = |secret: &SecretFile| match (&secret.env, &secret.file, &secret.credential) {
+    written.unwrap_or_default().iter().map(name).collect()
+}
+
+/// Where a secret comes from.
+pub(super) fn name(secret: &SecretFile) -> SecretName {
+    match (&secret.env, &secret.file, &secret.credential) {
         (Some(name), ..) => SecretName::Env(name.clone()),
         (_, Some(name), _) => SecretName::File(name.clone()),
         (.., Some(name)) => SecretName::Credential(name.clone()),
         // Whatever stands there is the secret.
         (None, None, None) => SecretName::Value,
-    };
-    written.unwrap_or_default().iter().map(name).collect()
+    }
 }
 
 /// Fetches and decodes the secrets of a scheme, newest first.

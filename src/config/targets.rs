@@ -14,13 +14,13 @@ use super::file::{
 };
 use super::sources::http_url;
 use super::yaml::member;
-use super::{egress, scheme, secrets, tls};
+use super::{auth, egress, scheme, secrets, tls};
 use crate::cloudevents::is_text;
 use crate::egress::Guard;
 use crate::event::HOPS_HEADER;
 use crate::id::TargetName;
 use crate::order::{OnDead, OrderBy};
-use crate::plan::{BreakerPolicy, CloudEvents, CloudEventsMode, Signer, Target};
+use crate::plan::{Auth, BreakerPolicy, CloudEvents, CloudEventsMode, Signer, Target};
 use crate::retry::{RetryPolicy, RetryRecord};
 use crate::signature::{Outbound, Scheme, sign};
 use crate::trace::{PARENT_HEADER, STATE_HEADER};
@@ -51,7 +51,7 @@ const BREAKER_WINDOW: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(3600);
 
 /// Headers that the HTTP client or ingate itself sets.
-const OWN_HEADERS: [&str; 11] = [
+pub(super) const OWN_HEADERS: [&str; 11] = [
     "connection",
     "content-length",
     "host",
@@ -103,6 +103,16 @@ fn compile_one(
         Some(sign) => signer(cx, &member(at, "sign"), sign, &file.url).map(Some),
         None => Some(None),
     };
+    let auth = match &file.auth {
+        Some(auth) => {
+            let at = member(at, "auth");
+            auth::compile(cx, &at, auth, url.as_ref(), &headers, guard).map(Some)
+        }
+        None => Some(None),
+    };
+    if let (Some(Some(auth)), Some(Some(signer))) = (&auth, &sign) {
+        not_both(cx, &member(at, "auth"), auth, signer, &file.url);
+    }
     let retry = retry(cx, &member(at, "retry"), file.retry.as_ref());
     let timeout_path = member(at, "timeout");
     let timeout = cx.duration(&timeout_path, file.timeout.as_deref(), DEFAULT_TIMEOUT);
@@ -133,6 +143,7 @@ fn compile_one(
         headers,
         cloudevents,
         sign: sign?,
+        auth: auth?,
         retry: retry?,
         timeout,
         concurrency: usize::try_from(concurrency).unwrap_or(usize::MAX),
@@ -291,15 +302,7 @@ fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<
         secrets: secrets::names(file.secrets.as_deref()),
     };
     // Whether a scheme can sign at all is best known by trying it.
-    let trial = Outbound {
-        id: "trial",
-        timestamp: Timestamp::UNIX_EPOCH,
-        method: &Method::POST,
-        url,
-        event_type: "trial",
-        body: b"{}",
-    };
-    if let Err(error) = sign(&signer.scheme, &signer.keys, &trial) {
+    if let Err(error) = sign(&signer.scheme, &signer.keys, &trial(url)) {
         let place = if file.preset.is_some() {
             "preset"
         } else {
@@ -309,6 +312,28 @@ fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<
         return None;
     }
     Some(signer)
+}
+
+/// What is signed to see what comes of it.
+fn trial(url: &str) -> Outbound<'_> {
+    Outbound {
+        id: "trial",
+        timestamp: Timestamp::UNIX_EPOCH,
+        method: &Method::POST,
+        url,
+        event_type: "trial",
+        body: b"{}",
+    }
+}
+
+/// The signature may not stand where `auth` does.
+fn not_both(cx: &mut Context<'_>, at: &str, auth: &Auth, signer: &Signer, url: &str) {
+    let signed = sign(&signer.scheme, &signer.keys, &trial(url)).unwrap_or_default();
+    let taken = auth.header_name();
+    if let Some((taken, _)) = signed.iter().find(|(name, _)| Some(name) == taken.as_ref()) {
+        let message = format!("`sign` puts the signature into {taken} as well");
+        cx.report.key_error(at, message, None);
+    }
 }
 
 fn retry(cx: &mut Context<'_>, at: &str, written: Option<&RetryRecord>) -> Option<RetryPolicy> {

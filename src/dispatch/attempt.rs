@@ -17,6 +17,7 @@ use super::breaker::Verdict;
 use super::client::Client;
 use super::payload::{self, Payload, Unsendable};
 use super::span::Traced;
+use super::tokens::Tokens;
 use super::{Phase, Shared};
 use crate::client::AGENT;
 use crate::clock;
@@ -52,6 +53,8 @@ pub(super) struct Attempter {
     pub(super) shared: Arc<Shared>,
     pub(super) target: Arc<Target>,
     pub(super) client: Arc<Client>,
+    /// Where the target wants a token: what has one.
+    pub(super) tokens: Option<Arc<Tokens>>,
     /// Routes that deliveries wait for, once that was told.
     pub(super) held: Mutex<BTreeSet<RouteName>>,
 }
@@ -103,9 +106,9 @@ impl Attempter {
                 (sent.body_from, sent.body) = (Some(ready.from), ready.hash);
                 // What was made now is kept for later attempts.
                 let frozen = (ready.from == BodyFrom::Rendered).then(|| ready.body.clone());
-                let post = self
-                    .client
-                    .post(&self.target, ready.headers, ready.body, &**clock);
+                let tokens = self.tokens.as_deref();
+                let (target, client) = (&self.target, &self.client);
+                let post = client.post(target, tokens, ready.headers, ready.body, &**clock);
                 tokio::select! {
                     outcome = post => (outcome, false, frozen),
                     () = reached(&mut phase, Phase::Cut) => (cut_off(), true, frozen),
@@ -208,7 +211,8 @@ impl Attempter {
         })
     }
 
-    /// All headers of the request: those of the body and ours, over them the configured ones, over them the signature's.
+    /// All headers of the request but a token: those of the body and ours, over them the configured ones, over them the
+    /// signature's.
     fn headers(
         &self,
         claimed: &Claimed,
@@ -228,6 +232,11 @@ impl Attempter {
                 headers.append(name.clone(), value.clone());
             }
         }
+        if let Some(auth) = &target.auth
+            && let (Some(name), Some(value)) = (auth.header_name(), auth.header_value())
+        {
+            headers.insert(name, value.clone());
+        }
         let hops = HeaderValue::from(parts.hops.saturating_add(1));
         headers.insert(HeaderName::from_static(HOPS_HEADER), hops);
         if let Ok(value) = HeaderValue::from_str(&id) {
@@ -242,7 +251,7 @@ impl Attempter {
                 id: &id,
                 timestamp: self.shared.clock.now(),
                 method: &Method::POST,
-                url: &target.url.to_string(),
+                url: &target.sent_url().to_string(),
                 event_type: &parts.event_type,
                 body,
             };

@@ -362,6 +362,7 @@ mod tests {
             Failure::Closed,
             Failure::Protocol,
             Failure::Egress,
+            Failure::Token,
         ] {
             let detail = String::new();
             let verdict = Verdict::of(&Outcome::Failed { failure, detail });

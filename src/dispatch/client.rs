@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::RETRY_AFTER;
+use http::header::{AUTHORIZATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
@@ -20,12 +20,13 @@ use jiff::tz::TimeZone;
 use rustls::ClientConfig;
 use tokio::time::{Instant, timeout_at};
 
+use super::tokens::Tokens;
 use crate::client::connect::Connector;
 use crate::client::pool::{Answer, Pool, RequestError};
 use crate::client::{HEAD_BYTES, Step, Streams, failure, streams, tls};
 use crate::clock::{self, Clock};
 use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
-use crate::plan::{EgressPlan, Target};
+use crate::plan::{Auth, EgressPlan, Target};
 use crate::tls::ClientTls;
 
 /// Most bytes of an answer's body that are read; past them the connection is given up.
@@ -108,21 +109,58 @@ impl Client {
         self.made_for == MadeFor::of(target, egress)
     }
 
-    /// Sends one request and says what came of it.
+    /// Sends one request and says what came of it. Where the target wants a token, one is had before; one that it
+    /// refuses is replaced, once, and the request made again within the same time.
     pub(super) async fn post(
         &self,
         to: &Target,
-        headers: HeaderMap,
+        tokens: Option<&Tokens>,
+        mut headers: HeaderMap,
         body: Bytes,
         clock: &dyn Clock,
     ) -> Outcome {
         let deadline = Instant::now() + to.timeout;
+        let Some(tokens) = tokens else {
+            return self.exchange(to, headers, body, deadline, clock).await;
+        };
+        let token = match tokens.get(deadline).await {
+            Ok(token) => token,
+            Err(error) => return error.outcome(),
+        };
+        headers.insert(AUTHORIZATION, token.value.clone());
+        let (again, same) = (headers.clone(), body.clone());
+        let outcome = self.exchange(to, headers, body, deadline, clock).await;
+        if !matches!(outcome, Outcome::Answered { status: 401, .. }) {
+            return outcome;
+        }
+        let (mut headers, body) = (again, same);
+        match tokens.instead_of(&token, deadline).await {
+            Ok(fresh) => {
+                headers.insert(AUTHORIZATION, fresh.value);
+                self.exchange(to, headers, body, deadline, clock).await
+            }
+            Err(error) => Outcome::Failed {
+                failure: Failure::Token,
+                detail: format!("the target answered 401, and of another token: {error}"),
+            },
+        }
+    }
+
+    async fn exchange(
+        &self,
+        to: &Target,
+        headers: HeaderMap,
+        body: Bytes,
+        deadline: Instant,
+        clock: &dyn Clock,
+    ) -> Outcome {
         let proxy = self.made_for.egress.proxy.as_ref();
         let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
-        let hidden = Hidden::of(headers.values().chain(authorization));
+        let words = to.auth.as_ref().map(Auth::hidden).unwrap_or_default();
+        let hidden = Hidden::of(headers.values().chain(authorization), words);
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
-        *request.uri_mut() = to.url.clone();
+        *request.uri_mut() = to.sent_url().into_owned();
         *request.headers_mut() = headers;
         match timeout_at(deadline, self.pool.request(request)).await {
             Err(_) => Outcome::Failed {
@@ -171,13 +209,15 @@ pub(super) fn failed_at(step: Step) -> Failure {
 struct Hidden(Vec<String>);
 
 impl Hidden {
-    fn of<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Self {
+    /// The words of sensitive values, and `more` of them.
+    fn of<'a>(values: impl Iterator<Item = &'a HeaderValue>, more: Vec<String>) -> Self {
         let sensitive = values.filter(|value| value.is_sensitive());
         let words = sensitive
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split([' ', ',', ';']))
-            .filter(|word| word.len() >= HIDDEN_BYTES)
-            .map(str::to_owned);
+            .map(str::to_owned)
+            .chain(more)
+            .filter(|word| word.len() >= HIDDEN_BYTES);
         let mut words: Vec<String> = words.collect();
         // The longest first, so that none is left in halves by a shorter one.
         words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));

@@ -17,6 +17,7 @@ mod run;
 mod span;
 #[cfg(test)]
 pub(crate) mod testing;
+mod tokens;
 mod window;
 
 use std::collections::HashMap;

@@ -18,10 +18,11 @@ use super::breaker::{Breaker, Permit, Ticket, Turn, Verdict};
 use super::client::Client;
 use super::lanes::Board;
 use super::pace::{Pacer, Slot};
+use super::tokens::Tokens;
 use super::{Phase, Shared};
 use crate::clock;
 use crate::id::{RouteName, TargetName};
-use crate::plan::{Plan, Target};
+use crate::plan::{Plan, Proof, Target};
 use crate::store::{Claimed, Claims, Lease};
 
 /// The longest wait for a delivery to fall due; bounds what a step of the machine's clock can do.
@@ -178,6 +179,7 @@ impl Lane {
             Some(client) if client.suits(target, &plan.egress) => Arc::clone(client),
             _ => Arc::new(Client::new(target, &plan.egress)),
         };
+        let tokens = self.tokens(target, plan);
         self.pacer.adopt(target.rate);
         if let Some(turn) = self.breaker.adopt(target.breaker) {
             self.tell(turn);
@@ -186,6 +188,7 @@ impl Lane {
             shared: Arc::clone(&self.shared),
             target: Arc::clone(target),
             client,
+            tokens,
             held: Mutex::default(),
         }));
         let routes = plan.router.routes().iter().map(|route| route.name.clone());
@@ -197,6 +200,23 @@ impl Lane {
         );
         // It may have many to go through, and none of the others wait for that.
         tokio::spawn(async move { attempt::resume(&shared, &name, &routes, phase).await });
+    }
+
+    /// What has the token that the target wants, if it wants one. One that is there is kept as long as `auth` is the same.
+    fn tokens(&self, target: &Target, plan: &Plan) -> Option<Arc<Tokens>> {
+        let Some(Proof::OAuth2(way)) = target.auth.as_ref().map(|auth| &auth.proof) else {
+            return None;
+        };
+        let old = self.attempter.as_ref().and_then(|old| old.tokens.as_ref());
+        Some(match old {
+            Some(old) => old.adopt(way, &plan.egress),
+            None => Arc::new(Tokens::new(
+                self.name.clone(),
+                Arc::clone(way),
+                Arc::clone(&plan.egress),
+                Arc::clone(&self.shared.metrics),
+            )),
+        })
     }
 
     /// Claims as much as may begin and starts it.

@@ -33,6 +33,11 @@ impl Metrics {
             self.delivery_attempts.clone(),
         );
         registry.register(
+            "target_token_requests",
+            "Requests for tokens that targets want, by whether one was had",
+            self.target_token_requests.clone(),
+        );
+        registry.register(
             "target_running",
             "Attempts that are under way",
             self.target_running.clone(),

@@ -437,7 +437,7 @@ const REASONS: [(u8, DeadReason); 7] = [
 ];
 
 /// The codes of failures in records; they are never given anew.
-const FAILURES: [(u8, Failure); 7] = [
+const FAILURES: [(u8, Failure); 8] = [
     (1, Failure::Dns),
     (2, Failure::Connect),
     (3, Failure::Tls),
@@ -445,6 +445,7 @@ const FAILURES: [(u8, Failure); 7] = [
     (5, Failure::Closed),
     (6, Failure::Protocol),
     (7, Failure::Egress),
+    (8, Failure::Token),
 ];
 
 /// The code of a reason.

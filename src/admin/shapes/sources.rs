@@ -21,11 +21,16 @@ pub(in crate::admin) struct SecretShape<'a> {
 
 impl<'a> SecretShape<'a> {
     pub(in crate::admin) fn of(secrets: impl IntoIterator<Item = &'a SecretName>) -> Vec<Self> {
-        let shape = |secret: &'a SecretName| Self {
+        secrets.into_iter().map(Self::from).collect()
+    }
+}
+
+impl<'a> From<&'a SecretName> for SecretShape<'a> {
+    fn from(secret: &'a SecretName) -> Self {
+        Self {
             from: secret.form(),
             name: secret.name(),
-        };
-        secrets.into_iter().map(shape).collect()
+        }
     }
 }
 

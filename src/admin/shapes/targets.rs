@@ -9,7 +9,7 @@ use super::sources::SecretShape;
 use crate::delivery::Failure;
 use crate::dispatch::{BreakerState, BreakerView, LaneView};
 use crate::id::{RouteName, TargetName};
-use crate::plan::{Plan, Signer, Target};
+use crate::plan::{Auth, Plan, Signer, Target};
 use crate::store::{Depth, Pause};
 
 /// A target, what it is at, and what waits for it.
@@ -41,6 +41,8 @@ pub(in crate::admin) struct TargetShape<'a> {
     paused: Option<PauseShape>,
     /// How requests are signed; null if they are not.
     sign: Option<SigningShape<'a>>,
+    /// How it is told who we are; null if it is not.
+    auth: Option<AuthShape<'a>>,
     /// Routes that go to it, in the order of the configuration.
     routes: Vec<&'a RouteName>,
     last_minute: OutShape,
@@ -68,6 +70,23 @@ impl<'a> From<&'a Signer> for SigningShape<'a> {
         Self {
             scheme: &signer.scheme_name,
             secrets: SecretShape::of(&signer.secrets),
+        }
+    }
+}
+
+/// How a target is told who we are.
+#[derive(Debug, Serialize)]
+struct AuthShape<'a> {
+    /// `basic`, `bearer`, `api_key` or `oauth2`.
+    kind: &'static str,
+    secret: SecretShape<'a>,
+}
+
+impl<'a> From<&'a Auth> for AuthShape<'a> {
+    fn from(auth: &'a Auth) -> Self {
+        Self {
+            kind: auth.kind(),
+            secret: SecretShape::from(&auth.secret),
         }
     }
 }
@@ -142,6 +161,7 @@ impl<'a> TargetShape<'a> {
                 by: pause.by,
             }),
             sign: target.sign.as_ref().map(SigningShape::from),
+            auth: target.auth.as_ref().map(AuthShape::from),
             routes: routes.map(|route| &route.name).collect(),
             last_minute: state.last_minute,
         }

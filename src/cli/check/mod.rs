@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{ConfigArg, Exit, Outcome, print, print_json, say};
 use crate::config::{self, Compiled, Diagnostic, ProcessEnv, Severity, TemplateFile};
-use crate::plan::Route;
+use crate::plan::{Auth, Route};
 use crate::template::{Finding, Proof, Remark, Verdict};
 use samples::{Looked, TemplateSamples};
 
@@ -154,6 +154,7 @@ impl Checked {
                 "name": target.name,
                 "url": target.url.to_string(),
                 "signed": target.sign.is_some(),
+                "auth": target.auth.as_ref().map(Auth::kind),
             })).collect::<Vec<_>>(),
             "templates": proofs.iter().map(|(name, proof)| json!({
                 "name": name,

@@ -63,6 +63,7 @@ pub(crate) fn target(name: &str, to: SocketAddr) -> Target {
         headers: Vec::new(),
         cloudevents: None,
         sign: None,
+        auth: None,
         retry: RetryPolicy::preset("wreno").unwrap(),
         timeout: Duration::from_secs(15),
         concurrency: 4,

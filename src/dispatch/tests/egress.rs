@@ -49,7 +49,9 @@ async fn post(client: &Client, url: &str) -> Outcome {
     let mut to = target("erp", ([127, 0, 0, 1], 9).into());
     to.url = url.parse().unwrap();
     let body = Bytes::from_static(b"{}");
-    client.post(&to, HeaderMap::new(), body, &SystemClock).await
+    client
+        .post(&to, None, HeaderMap::new(), body, &SystemClock)
+        .await
 }
 
 /// The words of a refusal.
