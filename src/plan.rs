@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -213,12 +213,32 @@ pub struct Source {
     pub checks: Checks,
     /// Which addresses may send; of the client, not of a trusted proxy.
     pub allow: Allow,
+    /// What good requests are answered with, where that is not status 200 with the id of the event.
+    pub answer: Option<Answer>,
     /// What counts as the same event.
     pub dedupe: Option<Dedupe>,
     /// Whether the traces of its senders are continued.
     pub trust_trace: bool,
     /// What of its bodies is not shown.
     pub redact: Redaction,
+}
+
+/// What the good requests of a source are answered with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// From 200 to 299.
+    pub status: StatusCode,
+    /// Without, the id of the event.
+    pub body: Option<AnswerBody>,
+}
+
+/// A body that is always the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnswerBody {
+    /// The body; may be empty.
+    pub bytes: Bytes,
+    /// What it is of; none where it is empty.
+    pub content_type: Option<HeaderValue>,
 }
 
 /// Which addresses may send to a source.

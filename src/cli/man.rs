@@ -36,7 +36,7 @@ const fn meaning(exit: Exit) -> &'static str {
             "A check failed: a signature does not verify, a template does not render, a request was refused; or a replay ended with failures."
         }
         Exit::Usage => "The command line is wrong.",
-        Exit::Unreachable => "The daemon cannot be reached.",
+        Exit::Unreachable => "The daemon, or a vendor, cannot be reached.",
         Exit::Io => "The store, or another file or socket, cannot be used.",
         Exit::Config => {
             "The configuration is wrong. A restart does not help, so service managers should not try."
@@ -55,7 +55,7 @@ const SIGNALS: [(&str, &str); 2] = [
     ),
 ];
 
-const ENVIRONMENT: [(&str, &str); 9] = [
+const ENVIRONMENT: [(&str, &str); 10] = [
     (
         "INGATE_CONFIG",
         "The configuration file, where -c is not given.",
@@ -79,6 +79,10 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     (
         "INGATE_STORE",
         "Where run looks for the last good configuration if a broken one does not say where the store is.",
+    ),
+    (
+        "WINGSPAN_TOKEN",
+        "The token of Wingspan's API, for register wingspan, where --token-file is not given.",
     ),
     ("NO_COLOR", "If set and not empty, nothing is coloured."),
     (

@@ -21,6 +21,7 @@ mod http;
 mod input;
 mod man;
 mod operator;
+mod register;
 mod reload;
 mod render;
 mod replay;
@@ -58,7 +59,7 @@ pub enum Exit {
     Failed = 1,
     /// The command line is wrong.
     Usage = 2,
-    /// The daemon cannot be reached.
+    /// The daemon, or a vendor, cannot be reached.
     Unreachable = 69,
     /// The store, or another file or socket, cannot be used.
     Io = 74,
@@ -143,6 +144,8 @@ enum Command {
     Sign(sign::SignArgs),
     /// Verify a captured request and say exactly why it fails
     Verify(verify::VerifyArgs),
+    /// Have a vendor send its events to a source, by the vendor's API
+    Register(register::RegisterArgs),
     /// See it work: five vendors' samples through a daemon on this machine
     Demo(demo::DemoArgs),
     /// Verify, back up, export, count or purge what a store holds
@@ -225,6 +228,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Send(args) => send::run(&args),
         Command::Sign(args) => sign::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Register(args) => register::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Schema => schema::run(),

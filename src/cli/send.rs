@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -61,7 +61,8 @@ pub(super) fn run(args: &SendArgs) -> Outcome {
         say(&format!("POST {url} -> {}", answer.status));
         print(&text)?;
     }
-    Ok(if answer.status == StatusCode::OK {
+    // A source may say which success it answers with.
+    Ok(if answer.status.is_success() {
         Exit::Done
     } else {
         Exit::Failed

@@ -17,6 +17,7 @@ use super::yaml::{item, member};
 use super::{egress, secrets, tls};
 use crate::egress::{Guard, literal};
 use crate::plan::{Auth, ClientAuth, OAuth2, Proof};
+use crate::secret::Secret;
 
 /// What a token request says itself; `params` cannot.
 const OWN_PARAMS: [&str; 4] = ["client_id", "client_secret", "grant_type", "scope"];
@@ -161,24 +162,14 @@ fn oauth2<'a>(
     guard: &Guard,
 ) -> Option<(Proof, &'a SecretFile)> {
     let token_url = token_url(cx, &member(at, "token_url"), &file.token_url, guard);
-    let client_secret = secrets::resolve(cx, &member(at, "client_secret"), &file.client_secret);
-    // RFC 6749, appendix A, wants visible ASCII and spaces of all of these.
-    let visible = |text: &str| !text.is_empty() && text.bytes().all(|b| (b' '..=b'~').contains(&b));
-    if !visible(&file.client_id) {
+    let client_secret = client_secret(cx, &member(at, "client_secret"), &file.client_secret);
+    if !is_visible(file.client_id.as_bytes()) {
         let message = "a client's name is of visible ASCII characters and has at least one";
         cx.report.error(&member(at, "client_id"), message);
-        return None;
-    }
-    if let Some(secret) = &client_secret
-        && !secret.expose().iter().all(|b| (b' '..=b'~').contains(b))
-    {
-        let message = "a client's secret is of visible ASCII characters";
-        cx.report.error(&member(at, "client_secret"), message);
-        return None;
     }
     let scopes = file.scopes.clone().unwrap_or_default();
     for (i, scope) in scopes.iter().enumerate() {
-        if !visible(scope) || scope.contains([' ', '"', '\\']) {
+        if !is_visible(scope.as_bytes()) || scope.contains([' ', '"', '\\']) {
             let message = format!(
                 "{scope:?} is no scope: visible ASCII without spaces, quotes and backslashes; several are a list"
             );
@@ -205,6 +196,21 @@ fn oauth2<'a>(
         tls: tls?,
     };
     Some((Proof::OAuth2(Arc::new(way)), &file.client_secret))
+}
+
+fn client_secret(cx: &mut Context<'_>, at: &str, file: &SecretFile) -> Option<Secret> {
+    let secret = secrets::resolve(cx, at, file)?;
+    if !is_visible(secret.expose()) {
+        let message = "a client's secret is of visible ASCII characters";
+        cx.report.error(at, message);
+        return None;
+    }
+    Some(secret)
+}
+
+/// What RFC 6749 (appendix A) wants of names, secrets and scopes: visible ASCII and spaces.
+fn is_visible(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| (b' '..=b'~').contains(byte))
 }
 
 /// Who gives tokens; by http only with a warning, unless it is on this machine.

@@ -221,12 +221,30 @@ pub struct SourceFile {
     pub path: Option<String>,
     /// The public URL that senders call; for schemes that sign it.
     pub url: Option<String>,
+    /// What good requests are answered with: status 200 and the id of the event as JSON unless given.
+    pub answer: Option<AnswerFile>,
     /// What counts as the same event: by id for 48h where the signature covers the id, else by body for 15m, unless given.
     pub dedupe: Option<DedupeFile>,
     /// Whether the trace of a request (`traceparent`) is continued towards the targets; false unless given.
     pub trust_trace: Option<bool>,
     /// JSON pointers into the body, `*` for any member or element: what stands there is never shown.
     pub redact: Option<Vec<String>>,
+}
+
+/// What good requests (accepted, duplicates and those that no route takes) are answered with. Errors are not changed by it.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Answer")]
+pub struct AnswerFile {
+    /// From 200 to 299; 200 unless given.
+    #[schemars(extend("examples" = [204]))]
+    pub status: Option<u16>,
+    /// A text of at most 1 KiB, which may be empty; the id of the event as JSON unless given, and none with 204 and 205.
+    #[schemars(extend("examples" = ["[accepted]"]))]
+    pub body: Option<String>,
+    /// What the body is of; application/json for a JSON object or array and text/plain for all else unless given.
+    #[schemars(extend("examples" = ["text/plain"]))]
+    pub content_type: Option<String>,
 }
 
 /// The way out.

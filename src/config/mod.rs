@@ -7,6 +7,7 @@
 //! The way: `yaml` reads the file into a tree that knows its places, `scalar` puts variables in, `shape` compares
 //! the tree with the shapes, then every source, target and route is read and compiled on its own.
 
+mod answer;
 mod auth;
 mod cases;
 mod compile;

@@ -170,9 +170,14 @@ pub(super) fn holds_secret(path: &str, key: &str, around: bool) -> bool {
         names || path.contains(".scheme") || path.starts_with("vars") || path.starts_with("routes");
     let lower = key.to_ascii_lowercase();
     match key {
-        "bearer" if in_auth(path) => true,
-        // What is said openly, though its name may not look so.
-        "token_url" | "client_id" | "client_auth" | "scopes" | "params" if in_auth(path) => false,
+        // A text in the place of a mapping may be the secret; what is said openly has keys of its own.
+        "auth" if path.starts_with("targets.") => true,
+        "username" | "header" | "query" | "token_url" | "client_id" | "client_auth" | "scopes"
+        | "params" | "tls"
+            if in_auth(path) =>
+        {
+            false
+        }
         "secrets" => true,
         "headers" => path.starts_with("targets.") || path.starts_with("telemetry."),
         "env" | "file" | "credential" => false,
@@ -200,14 +205,10 @@ pub(super) fn shown(path: &str) -> &str {
         path.starts_with("egress.proxy_authorization")
             .then_some("egress.proxy_authorization".len()),
         path.find("tls.key").map(|at| at + "tls.key".len()),
-        path.find(".auth.")
-            .filter(|_| in_auth(path))
-            .and_then(|at| {
-                SECRETS_IN_AUTH
-                    .iter()
-                    .find_map(|key| after_key(path, at, key))
-            }),
     ];
+    if let Some(known) = known_in_auth(path) {
+        return known;
+    }
     let inside = inside.into_iter().flatten().min();
     match inside.and_then(|at| path.split_at_checked(at)) {
         Some((outside, inner)) if !inner.strip_prefix('.').is_none_or(is_word) => outside,
@@ -215,23 +216,44 @@ pub(super) fn shown(path: &str) -> &str {
     }
 }
 
-/// Keys of `auth` under which a secret stands.
-const SECRETS_IN_AUTH: [&str; 4] = [".bearer", ".password", ".client_secret", ".api_key.value"];
-
 /// Whether this is `auth` of a target, or within.
 fn in_auth(path: &str) -> bool {
     path.starts_with("targets.") && (path.ends_with(".auth") || path.contains(".auth."))
 }
 
-/// The end of this key in a path, behind `from`.
-fn after_key(path: &str, from: usize, key: &str) -> Option<usize> {
-    let found = path.get(from..)?.find(key)?;
-    Some(from + found + key.len())
+/// As far as a path within `auth` is of keys of ours.
+fn known_in_auth(path: &str) -> Option<&str> {
+    let start = path.find(".auth.").filter(|_| in_auth(path))? + ".auth".len();
+    let (outside, inside) = path.split_at_checked(start)?;
+    let mut end = outside.len();
+    for part in inside.split('.').skip(1) {
+        let name = part.split('[').next().unwrap_or_default();
+        if !is_word(name) {
+            return path.get(..end);
+        }
+        end += 1 + part.len();
+        // These have names of their own below.
+        if matches!(name, "params" | "tls") {
+            break;
+        }
+    }
+    None
 }
+
+/// Keys of `auth` that are no words.
+const KEYS_OF_AUTH: [&str; 6] = [
+    "api_key",
+    "client_auth",
+    "client_id",
+    "client_secret",
+    "oauth2",
+    "token_url",
+];
 
 /// Whether this looks like one of our keys, or one that is misspelt.
 fn is_word(key: &str) -> bool {
-    key.len() <= MOST_OF_A_WORD && key.bytes().all(|byte| byte.is_ascii_lowercase())
+    let short = key.len() <= MOST_OF_A_WORD;
+    short && key.bytes().all(|byte| byte.is_ascii_lowercase()) || KEYS_OF_AUTH.contains(&key)
 }
 
 /// Whether the text is a URL with a user or password in it, or a key where its file's name is wanted.
@@ -310,7 +332,7 @@ mod tests {
 
     #[test]
     fn of_auth_only_the_secrets_are_blotted_out() {
-        let text = "targets:\n  t:\n    auth:\n      bearer: hunter2\n      oauth2: {token_url: u, client_id: i, client_secret: hunter2, params: {audience: a}}\n      basic: {username: n, password: {value:hunter2}}\n      api_key: {header: h, value: {env: NAME, value: hunter2}}\n";
+        let text = "targets:\n  t:\n    auth:\n      bearer: hunter2\n      oauth2: {token_url: u, client_id: i, client_secret: hunter2, params: {audience: a}}\n      basic: {username: n, password: {value:hunter2}}\n      api_key: {header: h, value: {env: NAME, value: hunter2}}\n  u: {auth: {bearer:hunter2, basic: hunter2}}\n  v: {auth: hunter2}\n";
         let root = parse(text).unwrap().root;
         let positions = Positions::of(&root, text);
         for (line, wanted) in [
@@ -324,6 +346,8 @@ mod tests {
                 7,
                 "      api_key: {header: h, value: {env: NAME, value: *******}}",
             ),
+            (8, "  u: {auth: {**************, basic: *******}}"),
+            (9, "  v: {auth: *******}"),
         ] {
             assert_eq!(positions.line(line), wanted);
         }
@@ -386,6 +410,12 @@ mod tests {
             (
                 "targets.t.auth.api_key.value.value:hunter2",
                 "targets.t.auth.api_key.value",
+            ),
+            ("targets.t.auth.bearer:hunter2", "targets.t.auth"),
+            ("targets.t.auth.basic.Hunter2", "targets.t.auth.basic"),
+            (
+                "targets.t.auth.oauth2.params.X-y",
+                "targets.t.auth.oauth2.params.X-y",
             ),
             (
                 "targets.t.headers.x-longer-than-a-word",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::Uri;
 
+use super::answer;
 use super::context::Context;
 use super::file::{DedupeByFile, DedupeFile, SourceFile};
 use super::position::has_credentials;
@@ -56,6 +57,7 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
         if let Some((checks, _)) = &source {
             warn_of_shown(cx, &member(&at, "redact"), &redact, checks);
         }
+        let answer = answer::compile(cx, &member(&at, "answer"), file.answer.as_ref());
         let allow = ways::allow(cx, &member(&at, "allow"), file.allow.as_deref());
         let (Some(name), Some(path), Some((checks, dedupe))) = (parsed, path, source) else {
             continue;
@@ -66,6 +68,7 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
             url: file.url.clone(),
             checks,
             allow,
+            answer,
             dedupe,
             trust_trace: file.trust_trace.unwrap_or(false),
             redact,

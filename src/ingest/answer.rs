@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
 use http_body_util::Full;
 
 use crate::intake::{Accepted, Refusal};
+use crate::plan::{Answer, AnswerBody};
 use crate::signature::{Reply, VerifyError};
 
 /// When a sender should try again what could not be stored, in seconds: soon, since the store may
@@ -141,13 +142,25 @@ impl From<Refusal> for Denial {
     }
 }
 
-/// The answer to a request. `last` closes the connection behind it.
-pub(super) fn answer(outcome: &Result<Accepted, Denial>, last: bool) -> Response<Full<Bytes>> {
+/// The answer to a request; to a good one as the source's `own` says, if it says anything. `last` closes the connection
+/// behind it.
+pub(super) fn answer(
+    outcome: &Result<Accepted, Denial>,
+    own: Option<&Answer>,
+    last: bool,
+) -> Response<Full<Bytes>> {
     let (mut response, unread) = match outcome {
         Ok(Accepted::Event { id, fate }) => {
             let duplicate = fate.is_duplicate();
-            let body = format!(r#"{{"id":"{id}","duplicate":{duplicate}}}"#);
-            (json(StatusCode::OK, Bytes::from(body)), false)
+            let status = own.map_or(StatusCode::OK, |own| own.status);
+            let response = match own.and_then(|own| own.body.as_ref()) {
+                Some(body) => always(status, body),
+                None => {
+                    let body = format!(r#"{{"id":"{id}","duplicate":{duplicate}}}"#);
+                    json(status, Bytes::from(body))
+                }
+            };
+            (response, false)
         }
         Ok(Accepted::Reply(reply)) => (handshake(reply), false),
         Err(denial) => {
@@ -169,6 +182,17 @@ fn json(status: StatusCode, body: Bytes) -> Response<Full<Bytes>> {
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn always(status: StatusCode, body: &AnswerBody) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.bytes.clone()));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    if let Some(content_type) = &body.content_type {
+        headers.insert(CONTENT_TYPE, content_type.clone());
+    }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
@@ -208,7 +232,15 @@ mod tests {
         outcome: Result<Accepted, Denial>,
         last: bool,
     ) -> (u16, String, http::HeaderMap) {
-        let (head, body) = answer(&outcome, last).into_parts();
+        parts_by(outcome, None, last).await
+    }
+
+    async fn parts_by(
+        outcome: Result<Accepted, Denial>,
+        own: Option<&Answer>,
+        last: bool,
+    ) -> (u16, String, http::HeaderMap) {
+        let (head, body) = answer(&outcome, own, last).into_parts();
         let body = body.collect().await.unwrap().to_bytes();
         (
             head.status.as_u16(),
@@ -276,6 +308,42 @@ mod tests {
                 "{fate:?}"
             );
             assert_eq!(headers[CONNECTION], "close");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_source_may_say_what_good_requests_are_answered_with() {
+        let id = EventId::generate();
+        let text = HeaderValue::from_static("text/plain");
+        let own = |status, body: Option<(&'static str, Option<&HeaderValue>)>| Answer {
+            status: StatusCode::from_u16(status).unwrap(),
+            body: body.map(|(text, content_type)| AnswerBody {
+                bytes: Bytes::from_static(text.as_bytes()),
+                content_type: content_type.cloned(),
+            }),
+        };
+        let ours = format!(r#"{{"id":"{id}","duplicate":true}}"#);
+        for (own, status, body, content_type) in [
+            (own(204, Some(("", None))), 204, "", None),
+            (own(200, Some(("", None))), 200, "", None),
+            (
+                own(200, Some(("[accepted]", Some(&text)))),
+                200,
+                "[accepted]",
+                Some("text/plain"),
+            ),
+            (own(202, None), 202, ours.as_str(), Some("application/json")),
+        ] {
+            let fate = Fate::Duplicate;
+            let event = Ok(Accepted::Event { id, fate });
+            let (got, text, headers) = parts_by(event, Some(&own), false).await;
+            assert_eq!((got, text.as_str()), (status, body));
+            let found = headers.get(CONTENT_TYPE).map(|it| it.to_str().unwrap());
+            assert_eq!(found, content_type);
+            assert_eq!(headers[X_CONTENT_TYPE_OPTIONS], "nosniff");
+            let denied = || Err(Denial::Unverified("signature_mismatch"));
+            let same = parts(denied(), false).await;
+            assert_eq!(parts_by(denied(), Some(&own), false).await, same);
         }
     }
 

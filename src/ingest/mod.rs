@@ -112,7 +112,8 @@ impl Ingest {
         if let Ok(Accepted::Event { .. }) = &outcome {
             self.metrics.event_accepted(name, took);
         }
-        let answer = answer(&outcome, call.last);
+        let own = source.and_then(|source| source.answer.as_ref());
+        let answer = answer(&outcome, own, call.last);
         if let (Some(begun), Some(otlp), Some(source)) = (begun, &plan.telemetry, source) {
             let status = answer.status().as_u16();
             let told = begun.span(otlp, source, &outcome, status, took);

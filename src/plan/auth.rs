@@ -8,8 +8,8 @@ use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Uri};
 
-use super::{SecretName, Target};
-use crate::secret::Secret;
+use super::Target;
+use crate::secret::{Secret, SecretName};
 use crate::tls::ClientTls;
 
 /// How a target is told who we are.
@@ -136,7 +136,8 @@ impl Auth {
         Uri::from_parts(parts).ok().map(Cow::Owned)
     }
 
-    /// What must not be kept of an answer that repeats it, besides the values of sensitive headers.
+    /// What must not be kept of an answer that repeats it, besides the values of sensitive headers: the secret as it is,
+    /// in a URL, in a form and in JSON.
     #[must_use]
     pub fn hidden(&self) -> Vec<String> {
         let secret = match &self.proof {
@@ -145,7 +146,12 @@ impl Auth {
             Proof::Bearer(_) | Proof::ApiKeyHeader(..) | Proof::OAuth2(_) => return Vec::new(),
         };
         let plain = String::from_utf8_lossy(secret.expose()).into_owned();
-        vec![encoded(secret.expose()), plain]
+        let form = form_urlencoded::byte_serialize(secret.expose()).collect();
+        let json = serde_json::Value::from(plain.as_str()).to_string();
+        let json = json.trim_matches('"').to_owned();
+        let mut words = vec![encoded(secret.expose()), form, json, plain];
+        words.dedup();
+        words
     }
 }
 
@@ -190,7 +196,8 @@ mod tests {
             let url: Uri = url.parse().unwrap();
             assert_eq!(auth.url(&url).unwrap().to_string(), wanted);
         }
-        assert_eq!(auth.hidden(), ["a%2Bb%2Fc%26d%20e", "a+b/c&d e"]);
+        let spellings = ["a%2Bb%2Fc%26d%20e", "a%2Bb%2Fc%26d+e", "a+b/c&d e"];
+        assert_eq!(auth.hidden(), spellings);
         assert_eq!(auth.kind(), "api_key");
         assert!(!format!("{auth:?}").contains("a+b"));
     }

@@ -8,9 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use ingate::config;
 use ingate::plan::Plan;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::process::Site;
+use crate::stand::{Said, Stand};
 use crate::support::{Answer, Message, Peer, Received, Turn, exchange, wait_until};
 use crate::tls::Authority;
 
@@ -48,7 +49,37 @@ const IN_CREDENTIALS: [(&str, &str); 4] = [
     ("x-api-key", "inbound-api-key-0123456789"),
 ];
 
-fn site(folder: &Path, shut: &Peer, echo: &Peer, tls: &Peer) -> Site {
+/// What targets with `auth` are told, none of which is short or common.
+const PASSWORD: &str = "password-of/the+outbound=test";
+const BEARER: &str = "bearer-of-the-outbound-test";
+const API_KEY: &str = "api-key-of/the+outbound&test";
+const CLIENT_SECRET: &str = "client-secret-of/the+outbound=test";
+const ACCESS_TOKEN: &str = "access-token-of-the-outbound-test";
+
+/// Targets that tell who we are to somebody who repeats all of it, and one whose token cannot be had.
+fn authenticated(debug: &Stand, endpoint: &Stand, refusing: &Stand) -> String {
+    let url = debug.url("/hooks");
+    let oauth2 = |stand: &Stand, way: &str| {
+        format!(
+            "oauth2: {{token_url: \"{}\", client_id: relay, client_auth: {way}, client_secret: {{value: \"{CLIENT_SECRET}\"}}}}",
+            stand.url("/token")
+        )
+    };
+    [
+        ("basic", format!("basic: {{username: relay, password: {{value: \"{PASSWORD}\"}}}}")),
+        ("bearer", format!("bearer: {{value: {BEARER}}}")),
+        ("key", format!("api_key: {{header: x-key, value: {{value: \"{API_KEY}\"}}}}")),
+        ("query", format!("api_key: {{query: key, value: {{value: \"{API_KEY}\"}}}}")),
+        ("token", oauth2(endpoint, "basic")),
+        ("refused", oauth2(refusing, "body")),
+    ]
+    .map(|(name, auth)| {
+        format!("  {name}: {{url: \"{url}\", retry: {{schedule: [10ms], attempts: 2}}, breaker: off, auth: {{{auth}}}}}\n")
+    })
+    .concat()
+}
+
+fn site(folder: &Path, shut: &Peer, echo: &Peer, tls: &Peer, authenticated: &str) -> Site {
     let [_, two, three] = OUT_SECRETS;
     let mut sources: String = SOURCES
         .iter()
@@ -73,7 +104,8 @@ fn site(folder: &Path, shut: &Peer, echo: &Peer, tls: &Peer) -> Site {
              \x20 echo: {{url: \"{}\", retry: {{schedule: [10ms]}}, headers: {{authorization: {{env: OUT_AUTHORIZATION}}}}, \
              sign: {{preset: standard-webhooks, secrets: [{{env: OUT_SECRET}}, {{value: {two}}}]}}}}\n\
              \x20 tls: {{url: \"{}\", sign: {{preset: stripe, secrets: [{{env: OUT_SECRET}}]}}}}\n\
-             routes: [{{name: all, from: [token, {}], to: [shut, echo, tls]}}]\n",
+             {authenticated}\
+             routes: [{{name: all, from: [token, {}], to: [shut, echo, tls, basic, bearer, key, query, token, refused]}}]\n",
             shut.url(),
             echo.url(),
             tls.https_url(),
@@ -253,7 +285,21 @@ async fn nothing_printed_shown_or_stored_holds_a_secret_or_a_signature() {
     let shut = Peer::start((0..100).map(|_| Turn::Status(410))).await;
     let echo = Peer::start((0..10).map(|_| Turn::Echo)).await;
     let tls = Peer::start_tls(authority.server("127.0.0.1", false), []).await;
-    let site = site(folder.path(), &shut, &echo, &tls);
+    let debug = Stand::start(|_, asked| Said::text(500, asked.echo())).await;
+    let endpoint = Stand::start(|number, asked| match number % 2 {
+        0 => Said::json(
+            401,
+            json!({"error": CLIENT_SECRET, "error_description": asked.echo()}),
+        ),
+        _ => Said::json(
+            200,
+            json!({"access_token": ACCESS_TOKEN, "expires_in": 3600}),
+        ),
+    })
+    .await;
+    let refusing = Stand::start(|_, asked| Said::text(403, asked.echo())).await;
+    let authenticated = authenticated(&debug, &endpoint, &refusing);
+    let site = site(folder.path(), &shut, &echo, &tls, &authenticated);
     let environment = [
         ("INGATE_LOG", "trace"),
         ("OUT_SECRET", OUT_SECRETS[0]),
@@ -276,6 +322,12 @@ async fn nothing_printed_shown_or_stored_holds_a_secret_or_a_signature() {
     for secret in [TOKEN, OLD_SECRET, ADMIN_TOKEN] {
         hidden.secret(secret);
     }
+    for secret in [PASSWORD, BEARER, API_KEY, CLIENT_SECRET, ACCESS_TOKEN] {
+        hidden.secret(secret);
+        let bytes = form_urlencoded::byte_serialize(secret.as_bytes());
+        hidden.0.push(bytes.collect());
+        hidden.0.push(STANDARD.encode(format!("relay:{secret}")));
+    }
     for (_, value) in IN_CREDENTIALS {
         let (_, bare) = value.split_once([' ', '=']).unwrap_or(("", value));
         hidden.0.push(bare.to_owned());
@@ -288,6 +340,16 @@ async fn nothing_printed_shown_or_stored_holds_a_secret_or_a_signature() {
     wait_until("nothing is pending", async || pending(&site).await == 0).await;
     let shown = shown(&site).await;
     assert!(daemon.terminate().success());
+    let told: String = debug.asked().iter().map(|asked| asked.echo()).collect();
+    for said in [BEARER, API_KEY, ACCESS_TOKEN] {
+        assert!(told.contains(said), "{said} was not sent");
+    }
+    assert!(
+        refusing
+            .asked()
+            .iter()
+            .all(|asked| asked.field("client_secret") == CLIENT_SECRET)
+    );
     hidden.of_received(&shut.received(), "x-signature");
     hidden.of_received(&echo.received(), "webhook-signature");
     hidden.of_received(&tls.received(), "stripe-signature");
@@ -314,6 +376,8 @@ async fn nothing_printed_shown_or_stored_holds_a_secret_or_a_signature() {
         "ingate_inbound_requests_total",
         "\"reason\":\"signature_mismatch\"",
         "\"from\":\"env\",\"name\":\"OUT_SECRET\"",
+        "\"kind\":\"oauth2\"",
+        "token endpoint: status 403",
     ] {
         assert!(text.contains(said), "not all is shown, {said:?} is missing");
     }

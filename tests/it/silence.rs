@@ -14,6 +14,7 @@ use crate::doors::exchange_tls;
 use crate::egress::Proxy;
 use crate::needles::{Needles, is_signature};
 use crate::process::{Process, Site, binary, free_port};
+use crate::stand::{Said, Stand};
 use crate::support::{Answer, Message, Peer, Turn, wait_until};
 use crate::tls::Authority;
 
@@ -64,6 +65,9 @@ const OUT_ENV: &str = "whsec_b3V0LWVudi1zZWNyZXQtb2YtdGhlLXNpbGVuY2Utc3Rvcnk=";
 const OUT_INLINE: &str = "inline-outbound-secret-of-the-silence-story";
 const OUT_AUTHORIZATION: &str = "Bearer out-authorization-of-the-silence-story";
 const OUT_API_KEY: &str = "out-api-key-of-the-silence-story";
+const OUT_CLIENT: &str = "client-secret-of-the-silence-story";
+const OUT_PASSWORD: &str = "out-password-of-the-silence-story";
+const ACCESS_TOKEN: &str = "access-token-of-the-silence-story";
 const IN_CREDENTIALS: [(&str, &str); 3] = [
     (
         "authorization",
@@ -85,6 +89,8 @@ struct Peers {
     mirror: Peer,
     /// Behind the proxy.
     shop: Peer,
+    /// Gives tokens, now and then.
+    endpoint: Stand,
     proxy: Proxy,
 }
 
@@ -130,6 +136,11 @@ impl Story {
             .await,
             mirror: Peer::start((0..500).map(|_| Turn::Mirror)).await,
             shop: Peer::start([]).await,
+            endpoint: Stand::start(|number, asked| match number % 2 {
+                0 => Said::json(400, json!({"error": asked.echo()})),
+                _ => Said::json(200, json!({"access_token": ACCESS_TOKEN, "expires_in": 0})),
+            })
+            .await,
             proxy: Proxy::start(&[407, 503], |_| ([127, 0, 0, 1], 1).into()).await,
         };
         let site = Site {
@@ -191,7 +202,7 @@ impl Story {
              sources:\n{sources}  \
              token: {{scheme: {{algorithm: token, signature: {{header: x-proof}}}}, secrets: [{{value: {TOKEN}}}]}}\n\
              routes:\n  \
-             - {{name: all, from: [token, {names}], to: [echo, mirror, shop]}}\n  \
+             - {{name: all, from: [token, {names}], to: [echo, mirror, shop, named, fetched]}}\n  \
              - {{name: cut, from: hmac, match: {{body: {{kind: cut}}}}, template: cut.json.liquid, to: mirror}}\n  \
              - {{name: tested, from: token, match: {{body: {{kind: tested}}}}, template: ok.json.liquid, to: mirror, \
              tests: [{{event: event.json, expect: expect.json}}]}}\n\
@@ -200,6 +211,12 @@ impl Story {
              tls: {{ca: ca.pem, cert: relay.pem, key: {{value: {relay_key}}}}}\n    \
              headers: {{authorization: {{env: OUT_AUTHORIZATION}}, x-api-key: {{file: secrets/api-key}}}}\n    \
              sign: {{preset: standard-webhooks, secrets: [{{file: secrets/out}}, {{env: OUT_SECRET}}]}}\n  \
+             named:\n    url: {}\n    retry: {{schedule: [20ms], attempts: 2}}\n    breaker: off\n    \
+             auth: {{basic: {{username: relay, password: {{env: OUT_PASSWORD}}}}}}\n    \
+             sign: {{preset: hmac, secrets: [{{value: {OUT_INLINE}}}]}}\n  \
+             fetched:\n    url: {}\n    retry: {{schedule: [20ms], attempts: 2}}\n    breaker: off\n    \
+             auth: {{oauth2: {{token_url: \"{}\", client_id: relay, client_secret: {{value: {OUT_CLIENT}}}}}}}\n    \
+             sign: {{preset: hmac, secrets: [{{value: {OUT_INLINE}}}]}}\n  \
              shop:\n    url: http://shop.invalid/hooks\n    retry: {{schedule: [20ms]}}\n    \
              sign: {{preset: standard-webhooks, secrets: [{{env: OUT_SECRET}}]}}\n  \
              mirror:\n    url: {}\n    retry: {{schedule: [20ms], attempts: 2}}\n    breaker: off\n    \
@@ -208,6 +225,9 @@ impl Story {
             self.site.admin,
             peers.proxy.addr,
             peers.echo.https_url(),
+            peers.mirror.url(),
+            peers.mirror.url(),
+            peers.endpoint.url("/token"),
             peers.mirror.url(),
         )
     }
@@ -221,6 +241,7 @@ impl Story {
             ("PROXY_AUTHORIZATION", PROXY.to_owned()),
             ("OUT_SECRET", OUT_ENV.to_owned()),
             ("OUT_AUTHORIZATION", OUT_AUTHORIZATION.to_owned()),
+            ("OUT_PASSWORD", OUT_PASSWORD.to_owned()),
             (
                 "CREDENTIALS_DIRECTORY",
                 credentials.to_str().unwrap().to_owned(),
@@ -245,6 +266,9 @@ impl Story {
             ("an outbound secret", OUT_INLINE),
             ("an outbound header", OUT_AUTHORIZATION),
             ("an outbound header", OUT_API_KEY),
+            ("a client's secret", OUT_CLIENT),
+            ("an outbound password", OUT_PASSWORD),
+            ("a token", ACCESS_TOKEN),
         ] {
             needles.secret(what, secret);
         }
@@ -475,6 +499,31 @@ impl Story {
             (ADMIN_TOKEN, format!("{ADMIN_TOKEN}, x: 1")),
             ("{env: PROXY_AUTHORIZATION}", PROXY.to_owned()),
             ("{env: OUT_AUTHORIZATION}", format!("[{OUT_AUTHORIZATION}]")),
+            (
+                "client_secret: {value: ",
+                "client_secret: {value:".to_owned(),
+            ),
+            (
+                "client_secret: {value: ",
+                "client_secret: {vlaue: ".to_owned(),
+            ),
+            ("client_secret: {value: ", "secret: {value: ".to_owned()),
+            (
+                "password: {env: OUT_PASSWORD}",
+                format!("password: {OUT_PASSWORD}"),
+            ),
+            (
+                "basic: {username: relay, password: {env: OUT_PASSWORD}}",
+                format!("basic: \"relay:{OUT_PASSWORD}\""),
+            ),
+            (
+                "basic: {username: relay, password: {env: OUT_PASSWORD}}",
+                format!("bearer:{OUT_PASSWORD}"),
+            ),
+            (
+                "auth: {basic: {username: relay, password: {env: OUT_PASSWORD}}}",
+                format!("auth: {OUT_PASSWORD}"),
+            ),
             (
                 "http://shop.invalid",
                 format!("http://user:{OUT_API_KEY}@shop.invalid"),

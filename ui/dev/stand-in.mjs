@@ -48,6 +48,7 @@ function target(name) {
     running: 0, pending: waiting.length, dead: those.filter((one) => one.state === 'dead').length,
     oldest_pending_at: waiting.map((one) => one.started_at).sort()[0] ?? null, timeout_seconds: 15, paused: state.paused.get(name) ?? null,
     sign: name === 'crm' ? null : { scheme: 'standard-webhooks', secrets: [{ from: 'env', name: `${name.toUpperCase()}_SECRET` }, { from: 'file', name: `/run/secrets/${name}-old` }] },
+    auth: name === 'crm' ? { kind: 'oauth2', secret: { from: 'file', name: '/run/secrets/crm-client' } } : null,
     routes: ROUTES.filter((route) => route.to.includes(name)).map((route) => route.name),
     last_minute: { seconds: 60, succeeded: lately.length - failed, failed },
   };

@@ -89,6 +89,7 @@ pub(crate) fn source(name: &str) -> Source {
         url: None,
         checks: Checks::one(Way::new(scheme, "hmac", Vec::new())),
         allow: Allow::All,
+        answer: None,
         dedupe: None,
         trust_trace: false,
         redact: Redaction::default(),

@@ -20,7 +20,7 @@ export type State = "pending" | "delivered" | "dead" | "discarded";
 
 export type DeadReason = "not_json" | "loop" | "render" | "sign" | "gone" | "exhausted" | "route_gone";
 
-export type Failure = "dns" | "connect" | "tls" | "timeout" | "closed" | "protocol" | "egress";
+export type Failure = "dns" | "connect" | "tls" | "timeout" | "closed" | "protocol" | "egress" | "token";
 
 export type BreakerState = "closed" | "open" | "half_open";
 
@@ -543,6 +543,8 @@ export type Target = {
   paused: Pause | null;
   /** How requests are signed; null if they are not. */
   sign: Signing | null;
+  /** How it is told who we are; null if it is not. */
+  auth: Auth | null;
   /** Routes that go to it, in the order of the configuration. */
   routes: Name[];
   last_minute: OutCounts;
@@ -571,6 +573,11 @@ export type Signing = {
   scheme: string;
   /** Newest first. */
   secrets: SecretName[];
+};
+
+export type Auth = {
+  kind: "basic" | "bearer" | "api_key" | "oauth2";
+  secret: SecretName;
 };
 
 /** Where a secret comes from; never the secret. */
@@ -602,9 +609,9 @@ export type Source = {
   name: Name;
   /** The path that it listens on. */
   path: string;
-  /** The preset, or `custom`. */
+  /** The preset, or `custom`; of several ways, `any of` or `all of` their names. */
   scheme: string;
-  /** Newest first; all are accepted. */
+  /** Way by way, newest first; all of a way are accepted. */
   secrets: SecretName[];
   /** Null if it is off. */
   dedupe: Dedupe | null;
