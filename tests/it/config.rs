@@ -183,8 +183,10 @@ fn the_schema_takes_what_is_right() {
 }
 
 /// The golden cases whose mistakes are of shape, which a schema can see.
-const WRONG_IN_SHAPE: [&str; 20] = [
+const WRONG_IN_SHAPE: [&str; 22] = [
     "aliases",
+    "answer",
+    "auth",
     "dedupe",
     "egress-proxy",
     "egress-proxy-address",
