@@ -228,7 +228,8 @@ impl Intake {
         let verified = match source.checks.verify(&inbound, now) {
             Ok(Verdict::Event(verified)) => verified,
             Ok(Verdict::Reply(reply)) => {
-                tracing::debug!(source = %source.name, "handshake answered");
+                let challenge = reply.challenge.as_deref();
+                tracing::debug!(source = %source.name, challenge, "handshake answered");
                 return Ok(Accepted::Reply(reply));
             }
             Err(error) => {

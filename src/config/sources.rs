@@ -58,7 +58,8 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
             warn_of_shown(cx, &member(&at, "redact"), &redact, checks);
         }
         let answer = answer::compile(cx, &member(&at, "answer"), file.answer.as_ref());
-        let allow = ways::allow(cx, &member(&at, "allow"), file.allow.as_deref());
+        let checks = source.as_ref().map(|(checks, _)| checks);
+        let allow = ways::allow(cx, &member(&at, "allow"), file.allow.as_deref(), checks);
         let (Some(name), Some(path), Some((checks, dedupe))) = (parsed, path, source) else {
             continue;
         };

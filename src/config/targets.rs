@@ -22,7 +22,7 @@ use crate::id::TargetName;
 use crate::order::{OnDead, OrderBy};
 use crate::plan::{Auth, BreakerPolicy, CloudEvents, CloudEventsMode, Signer, Target};
 use crate::retry::{RetryPolicy, RetryRecord};
-use crate::signature::{Outbound, Scheme, sign};
+use crate::signature::{Outbound, Scheme, SignError, sign};
 use crate::trace::{PARENT_HEADER, STATE_HEADER};
 use crate::units::{Rate, parse_rate};
 
@@ -302,16 +302,19 @@ fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<
         secrets: secrets::names(file.secrets.as_deref()),
     };
     // Whether a scheme can sign at all is best known by trying it.
-    if let Err(error) = sign(&signer.scheme, &signer.keys, &trial(url)) {
-        let place = if file.preset.is_some() {
-            "preset"
-        } else {
-            "scheme"
-        };
-        cx.report.error(&member(at, place), error.to_string());
-        return None;
+    match sign(&signer.scheme, &signer.keys, &trial(url)) {
+        // what a body has is seen when there is one
+        Ok(_) | Err(SignError::MissingPart(_)) => return Some(signer),
+        Err(error) => {
+            let place = if file.preset.is_some() {
+                "preset"
+            } else {
+                "scheme"
+            };
+            cx.report.error(&member(at, place), error.to_string());
+        }
     }
-    Some(signer)
+    None
 }
 
 /// What is signed to see what comes of it.

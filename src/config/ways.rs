@@ -67,13 +67,7 @@ fn way_of(file: &SourceFile) -> WayFile {
 
 fn one(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Way> {
     let scheme = scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref());
-    let keys = secrets::keys(
-        cx,
-        &member(at, "secrets"),
-        file.secrets.as_deref(),
-        scheme.as_ref(),
-        Scheme::verifying_key,
-    );
+    let keys = keys(cx, at, file.secrets.as_deref(), scheme.as_ref());
     let tokens = tokens(cx, at, file.tokens.as_deref(), scheme.as_ref());
     Some(Way {
         scheme: scheme?,
@@ -82,6 +76,24 @@ fn one(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Way> {
         tokens: tokens?,
         secrets: secrets::names(file.secrets.as_deref()),
     })
+}
+
+fn keys(
+    cx: &mut Context<'_>,
+    at: &str,
+    written: Option<&[SecretFile]>,
+    scheme: Option<&Scheme>,
+) -> Option<Vec<Key>> {
+    let path = member(at, "secrets");
+    if scheme.is_none_or(Scheme::needs_secrets) {
+        return secrets::keys(cx, &path, written, scheme, Scheme::verifying_key);
+    }
+    if written.is_some() {
+        let message = "with the algorithm `address` there are no secrets";
+        cx.report.key_error(&path, message, None);
+        return None;
+    }
+    Some(Vec::new())
 }
 
 fn tokens(
@@ -93,7 +105,8 @@ fn tokens(
     let path = member(at, "tokens");
     match (written, scheme) {
         (None, Some(scheme)) if scheme.needs_tokens() => {
-            let message = "a public key cannot be the token of a challenge, so `tokens` are needed";
+            let message =
+                "a challenge has a token, and no secret can be it, so `tokens` are needed";
             let help = Some("such as `tokens: [{env: NAME}]`".to_owned());
             cx.report.key_error(&path, message, help);
             return None;
@@ -114,8 +127,19 @@ fn tokens(
 }
 
 /// Compiles the addresses that may send.
-pub(super) fn allow(cx: &mut Context<'_>, at: &str, written: Option<&[String]>) -> Allow {
+pub(super) fn allow(
+    cx: &mut Context<'_>,
+    at: &str,
+    written: Option<&[String]>,
+    checks: Option<&Checks>,
+) -> Allow {
+    let by_address = |checks: &Checks| checks.ways().any(|way| !way.scheme.needs_secrets());
     let Some(written) = written else {
+        if checks.is_some_and(by_address) {
+            let message = "only the address proves a sender here, so `allow` is needed";
+            let help = Some("such as `allow: [192.0.2.0/24]`".to_owned());
+            cx.report.key_error(at, message, help);
+        }
         return Allow::All;
     };
     if written.is_empty() {

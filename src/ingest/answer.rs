@@ -350,6 +350,8 @@ mod tests {
     #[tokio::test]
     async fn a_handshake_is_answered_as_its_scheme_says() {
         let reply = Reply {
+            challenge: None,
+            proven: true,
             status: 200,
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain"))],
             body: Bytes::from_static(b"<script>"),

@@ -29,6 +29,8 @@ pub(super) enum Encoding {
     Hex,
     /// The standard alphabet, padded, canonical.
     Base64,
+    /// As they are; only tokens.
+    Plain,
 }
 
 impl Encoding {
@@ -36,13 +38,16 @@ impl Encoding {
         match self {
             Self::Hex => "hex",
             Self::Base64 => "base64",
+            Self::Plain => "plain text",
         }
     }
 
-    pub(super) fn encode(self, bytes: &[u8]) -> String {
+    /// The text; `None` if the bytes are none and stand as they are.
+    pub(super) fn encode(self, bytes: &[u8]) -> Option<String> {
         match self {
-            Self::Hex => hex::encode(bytes),
-            Self::Base64 => STANDARD.encode(bytes),
+            Self::Hex => Some(hex::encode(bytes)),
+            Self::Base64 => Some(STANDARD.encode(bytes)),
+            Self::Plain => String::from_utf8(bytes.to_vec()).ok(),
         }
     }
 
@@ -51,6 +56,7 @@ impl Encoding {
         match self {
             Self::Hex => hex::decode(text).ok(),
             Self::Base64 => STANDARD.decode(text).ok(),
+            Self::Plain => Some(text.as_bytes().to_vec()),
         }
     }
 
@@ -59,8 +65,18 @@ impl Encoding {
         match self {
             Self::Hex => c.is_ascii_hexdigit(),
             Self::Base64 => c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '='),
+            Self::Plain => true,
         }
     }
+}
+
+/// The DER within a PEM of one block; `None` if that is not what it is.
+pub(super) fn pem(text: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let (_, rest) = text.strip_prefix("-----BEGIN ")?.split_once("-----")?;
+    let (body, _) = rest.split_once("-----END ")?;
+    let body: String = body.split_ascii_whitespace().collect();
+    LENIENT.decode(body).ok()
 }
 
 /// How a key is written in its secret.
@@ -149,6 +165,7 @@ mod tests {
             (Encoding::Base64, "AP8= ", None),
             (Encoding::Base64, "--__", None),
             (Encoding::Base64, "++//", Some(vec![0xfb, 0xef, 0xff])),
+            (Encoding::Plain, "a b=", Some(b"a b=".to_vec())),
         ] {
             assert_eq!(encoding.decode(text), wanted, "{encoding:?} {text:?}");
         }

@@ -3,13 +3,17 @@
 //! Promise: no secret and no computed signature in an error or in `Debug`. Comparisons take the same
 //! time whether they match or not. A new algorithm is a variant of [`Algorithm`] and its arms here.
 
+mod ecdsa;
+
 use std::fmt;
 
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
 use subtle::{Choice, ConstantTimeEq};
 
+use super::encoding::pem;
 use super::scheme::{Scheme, SecretForm, Strip};
 use super::{SecretError, SignError};
 use crate::secret::Secret;
@@ -23,40 +27,61 @@ const STANDARD_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 /// What the private key's secret begins with where the public one's has a prefix (Standard Webhooks).
 const SIGNING_PREFIX: &[u8] = b"whsk_";
 
-/// How signatures are made. Closed; SHA-1 and ECDSA are not among them yet.
+/// How signatures are made. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Algorithm {
+    HmacSha1,
     HmacSha256,
     HmacSha512,
     Ed25519,
+    /// With SHA-256; signatures are DER.
+    EcdsaP256,
     /// The secret itself is sent.
     Token,
+    /// Only the sender's address counts, which the door looks at.
+    Address,
 }
 
 impl Algorithm {
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 7] = [
+        Self::HmacSha1,
         Self::HmacSha256,
         Self::HmacSha512,
         Self::Ed25519,
+        Self::EcdsaP256,
         Self::Token,
+        Self::Address,
     ];
 
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::HmacSha1 => "hmac-sha1",
             Self::HmacSha256 => "hmac-sha256",
             Self::HmacSha512 => "hmac-sha512",
             Self::Ed25519 => "ed25519",
+            Self::EcdsaP256 => "ecdsa-p256",
             Self::Token => "token",
+            Self::Address => "address",
         }
     }
 
-    /// How many bytes a signature has; `None` if that depends on the secret.
+    /// How many bytes a signature has; `None` if that depends.
     pub(super) fn signature_bytes(self) -> Option<usize> {
         match self {
+            Self::HmacSha1 => Some(20),
             Self::HmacSha256 => Some(32),
             Self::HmacSha512 | Self::Ed25519 => Some(64),
-            Self::Token => None,
+            Self::EcdsaP256 | Self::Token | Self::Address => None,
         }
+    }
+
+    pub(super) fn is_hmac(self) -> bool {
+        matches!(self, Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512)
+    }
+
+    /// Whether the key that verifies is not the one that signs.
+    pub(super) fn is_asymmetric(self) -> bool {
+        matches!(self, Self::Ed25519 | Self::EcdsaP256)
     }
 }
 
@@ -91,6 +116,8 @@ enum Material {
     Bytes(Secret),
     Public(Box<VerifyingKey>),
     Private(Box<SigningKey>),
+    EcdsaPublic(ecdsa::Public),
+    EcdsaPrivate(ecdsa::Private),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,6 +146,7 @@ impl Scheme {
         )?;
         let material = match self.algorithm {
             Algorithm::Ed25519 => Material::Public(Box::new(public_key(bytes.expose())?)),
+            Algorithm::EcdsaP256 => Material::EcdsaPublic(ecdsa::Public::read(bytes.expose())?),
             _ => Material::Bytes(bytes),
         };
         Ok(Key {
@@ -136,6 +164,7 @@ impl Scheme {
         let bytes = decoded(&self.secret, secret.expose(), self.algorithm, Purpose::Sign)?;
         let material = match self.algorithm {
             Algorithm::Ed25519 => Material::Private(Box::new(private_key(bytes.expose())?)),
+            Algorithm::EcdsaP256 => Material::EcdsaPrivate(ecdsa::Private::read(bytes.expose())?),
             _ => Material::Bytes(bytes),
         };
         Ok(Key {
@@ -195,8 +224,23 @@ impl Key {
                     .is_ok_and(|signature| key.verify_strict(content, &signature).is_ok());
                 found | Choice::from(u8::from(proven))
             }),
+            Material::EcdsaPublic(key) => {
+                signatures.iter().fold(Choice::from(0), |found, given| {
+                    found | Choice::from(u8::from(key.proves(content, given)))
+                })
+            }
             // a key for signing proves nothing
-            Material::Private(_) => Choice::from(0),
+            Material::Private(_) | Material::EcdsaPrivate(_) => Choice::from(0),
+        }
+    }
+
+    /// The HMAC of a text under this key; `None` if the algorithm makes none.
+    pub(super) fn mac(&self, algorithm: Algorithm, content: &[u8]) -> Option<Vec<u8>> {
+        match &self.material {
+            Material::Bytes(key) if algorithm.is_hmac() => {
+                Some(mac(algorithm, key.expose(), content))
+            }
+            _ => None,
         }
     }
 
@@ -208,7 +252,8 @@ impl Key {
                 _ => mac(algorithm, key.expose(), content),
             }),
             Material::Private(key) => Ok(key.sign(content).to_bytes().to_vec()),
-            Material::Public(_) => Err(SignError::PublicKey),
+            Material::EcdsaPrivate(key) => key.sign(content).ok_or(SignError::NoKey),
+            Material::Public(_) | Material::EcdsaPublic(_) => Err(SignError::PublicKey),
         }
     }
 
@@ -218,7 +263,7 @@ impl Key {
             Material::Bytes(key) => Sha256::digest(key.expose())
                 .as_slice()
                 .ct_eq(Sha256::digest(token).as_slice()),
-            Material::Public(_) | Material::Private(_) => Choice::from(0),
+            _ => Choice::from(0),
         }
     }
 }
@@ -231,6 +276,7 @@ fn mac(algorithm: Algorithm, key: &[u8], content: &[u8]) -> Vec<u8> {
             .unwrap_or_default()
     }
     match algorithm {
+        Algorithm::HmacSha1 => with::<Hmac<Sha1>>(key, content),
         Algorithm::HmacSha512 => with::<Hmac<Sha512>>(key, content),
         _ => with::<Hmac<Sha256>>(key, content),
     }
@@ -244,6 +290,11 @@ fn decoded(
 ) -> Result<Secret, SecretError> {
     if secret.is_empty() {
         return Err(SecretError::Empty);
+    }
+    if algorithm == Algorithm::EcdsaP256
+        && let Some(der) = pem(secret)
+    {
+        return Ok(Secret::new(der));
     }
     let asymmetric = algorithm == Algorithm::Ed25519;
     let rest = match &form.strip {
@@ -428,7 +479,9 @@ mod tests {
             ("standard-webhooks", 65, false, true),
         ] {
             let scheme = scheme(preset);
-            let encoded = super::super::encoding::Encoding::Base64.encode(&vec![7; bytes]);
+            let encoded = super::super::encoding::Encoding::Base64
+                .encode(&vec![7; bytes])
+                .unwrap();
             let secret = Secret::new(format!("whsec_{encoded}"));
             let verifier = scheme.verifying_key(&secret).unwrap();
             let signer = scheme.signing_key(&secret).unwrap();

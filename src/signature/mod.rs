@@ -8,6 +8,7 @@
 //! signature or computed MAC shows up in an error. Pure: `now` is an argument. Not here: HTTP statuses
 //! (see the doors), where secrets come from (see `config`).
 
+mod body;
 mod checks;
 mod cloudevents;
 mod compile;
@@ -82,10 +83,10 @@ pub enum SecretError {
         got: usize,
     },
     /// A private key where the public one is wanted.
-    #[error("this is a private key (`whsk_`); verifying takes the public one (`whpk_`)")]
+    #[error("this is a private key; verifying takes the public one")]
     PrivateKey,
     /// A public key where the private one is wanted.
-    #[error("this is a public key (`whpk_`); signing takes the private one (`whsk_`)")]
+    #[error("this is a public key; signing takes the private one")]
     PublicKey,
     /// The right number of bytes, but no key of the algorithm.
     #[error("the secret is not a usable key of the algorithm")]
@@ -213,6 +214,10 @@ pub enum Verdict {
 /// The answer to a challenge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
+    /// What the challenge is called, where it has a name.
+    pub challenge: Option<String>,
+    /// Whether a signature or a token has proven it; else the scheme asks for none.
+    pub proven: bool,
     /// HTTP status.
     pub status: u16,
     /// Headers, `content-type` and `nosniff` among them.
@@ -265,6 +270,9 @@ pub enum VerifyError {
         /// How far it may be, both ways.
         tolerance_seconds: u64,
     },
+    /// A header, query parameter or field of the body that is signed by itself is missing.
+    #[error("a part of the signed content is missing")]
+    MissingPart,
     /// The scheme signs the public URL, and none is configured.
     #[error("the public URL, which is signed, is not configured")]
     MissingUrl,
@@ -308,6 +316,7 @@ impl VerifyError {
             Self::MissingTimestamp => "missing_timestamp",
             Self::BadTimestamp => "bad_timestamp",
             Self::TimestampOutOfTolerance { .. } => "timestamp_out_of_tolerance",
+            Self::MissingPart => "missing_part",
             Self::MissingUrl => "missing_url",
             Self::EmptySecret => "empty_secret",
             Self::WrongToken => "wrong_token",
@@ -340,9 +349,12 @@ pub struct Outbound<'a> {
 /// Why a request cannot be signed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SignError {
-    /// The scheme can only verify: something that it signs or its signature stands in the body.
-    #[error("this scheme can only verify, since it keeps {0} in the body")]
+    /// The scheme can only verify.
+    #[error("this scheme can only verify, since {0}")]
     VerifyOnly(&'static str),
+    /// The scheme signs a part of the body that this body does not have.
+    #[error("the body has nothing at `{0}`, which is signed")]
+    MissingPart(String),
     /// There is no key.
     #[error("there is no secret to sign with")]
     NoKey,

@@ -7,23 +7,26 @@ use std::time::Duration;
 use http::{HeaderName, Method};
 
 use super::encoding::{Encoding, SecretEncoding, TimeUnit};
-use super::handshake::Handshake;
+use super::handshake::{Handshake, Proof};
 use super::key::Algorithm;
 
 /// A compiled scheme.
 #[derive(Debug, Clone)]
 pub struct Scheme {
     pub(super) algorithm: Algorithm,
-    /// What is signed, in order; nothing for a token.
+    /// What is signed, in order; nothing for a token or an address.
     pub(super) content: Vec<Part>,
     pub(super) signed_body: SignedBody,
-    pub(super) signature: SignatureForm,
+    /// None where the sender's address is all the proof there is.
+    pub(super) signature: Option<SignatureForm>,
     pub(super) secret: SecretForm,
     pub(super) timestamp: Option<TimeRule>,
     pub(super) id: Option<Place>,
     pub(super) event_type: Option<Place>,
     /// The type of events that name none.
     pub(super) default_type: Option<String>,
+    /// How forms become objects, if they do.
+    pub(super) form: Option<FormRule>,
     /// Whether events are CloudEvents, in an envelope or in headers.
     pub(super) cloudevents: bool,
     pub(super) handshakes: Vec<Handshake>,
@@ -38,6 +41,8 @@ pub(super) enum Part {
     Body,
     Url,
     Method,
+    /// What stands at a place of its own.
+    At(Place),
 }
 
 /// Which bytes `{body}` stands for.
@@ -53,15 +58,24 @@ pub(super) enum Place {
     Header(HeaderName),
     /// A JSON pointer into the body.
     Json(String),
+    /// A query parameter.
+    Query(String),
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct SignatureForm {
-    pub(super) place: Place,
+    pub(super) place: SignaturePlace,
     /// The separator of several signatures.
     pub(super) list: Option<String>,
     pub(super) style: Style,
     pub(super) encoding: Encoding,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SignaturePlace {
+    At(Place),
+    /// The places in the body that this pointer with a segment `*` stands for; only of tokens.
+    Each(String),
 }
 
 /// What stands around the value of a signature.
@@ -107,6 +121,13 @@ pub(super) enum TimePlace {
     Pair(String),
 }
 
+/// How a form becomes an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct FormRule {
+    /// The field that holds the event as JSON.
+    pub(super) json: Option<String>,
+}
+
 impl Scheme {
     /// Whether requests of this method can be anything at all for this scheme: POST always, others if a handshake uses them.
     #[must_use]
@@ -117,19 +138,22 @@ impl Scheme {
     /// Whether the scheme reads this header as a credential (signature, token), so that it is dropped from events.
     #[must_use]
     pub fn is_credential(&self, header: &HeaderName) -> bool {
-        matches!(&self.signature.place, Place::Header(name) if name == header)
+        let place = self.signature.as_ref().map(|form| &form.place);
+        matches!(place, Some(SignaturePlace::At(Place::Header(name))) if name == header)
     }
 
     /// Whether the signature covers the message id: as a part of the signed content, or within the signed body. That of a
     /// CloudEvent is covered in some events at least, each of which says so itself.
     #[must_use]
     pub fn covers_message_id(&self) -> bool {
-        match &self.id {
-            _ if self.cloudevents => self.content.is_empty() || self.signs(&Part::Body),
-            None => false,
-            Some(Place::Header(_)) => self.signs(&Part::Id),
-            Some(Place::Json(_)) => self.signs(&Part::Id) || self.signs(&Part::Body),
+        if self.cloudevents {
+            return self.content.is_empty() || self.signs(&Part::Body);
         }
+        let Some(place) = &self.id else {
+            return false;
+        };
+        let in_body = matches!(place, Place::Json(_)) && self.signs(&Part::Body);
+        in_body || self.id_part().is_some()
     }
 
     /// What of an event is read from its body, and by which JSON pointer: its id, its type.
@@ -137,7 +161,7 @@ impl Scheme {
         let places = [("message id", &self.id), ("type", &self.event_type)];
         places.into_iter().filter_map(|(what, place)| match place {
             Some(Place::Json(pointer)) => Some((what, pointer.as_str())),
-            Some(Place::Header(_)) | None => None,
+            Some(Place::Header(_) | Place::Query(_)) | None => None,
         })
     }
 
@@ -147,27 +171,56 @@ impl Scheme {
         self.signs(&Part::Url)
     }
 
+    /// Whether it has secrets: all have, but those of which the sender's address is all the proof.
+    #[must_use]
+    pub fn needs_secrets(&self) -> bool {
+        self.algorithm != Algorithm::Address
+    }
+
     /// Whether a challenge carries a token.
     #[must_use]
     pub fn asks_for_tokens(&self) -> bool {
         self.handshakes.iter().any(Handshake::has_token)
     }
 
-    /// Whether it needs tokens besides its secrets, since these are public keys.
+    /// Whether it needs tokens besides its secrets, since it has none or these are public keys.
     #[must_use]
     pub fn needs_tokens(&self) -> bool {
-        self.algorithm == Algorithm::Ed25519 && self.asks_for_tokens()
+        let shared = self.needs_secrets() && !self.algorithm.is_asymmetric();
+        self.asks_for_tokens() && !shared
     }
 
     pub(super) fn signs(&self, part: &Part) -> bool {
         self.content.contains(part)
     }
 
+    /// Whether there are challenges by POST that nothing proves.
+    pub(super) fn has_open_challenges(&self) -> bool {
+        let mut handshakes = self.handshakes.iter();
+        handshakes.any(|h| h.method() == Method::POST && *h.proof() == Proof::Open)
+    }
+
+    /// Whether anybody can have something signed by our key, in the answer to a challenge.
+    pub(super) fn signs_for_anybody(&self) -> bool {
+        let mut handshakes = self.handshakes.iter();
+        handshakes.any(|h| *h.proof() != Proof::Signed && h.has_mac())
+    }
+
+    /// Where in the content the id stands.
+    fn id_part(&self) -> Option<usize> {
+        let place = self.id.as_ref()?;
+        let is_id = |part: &Part| match part {
+            Part::Id => true,
+            Part::At(other) => other == place,
+            _ => false,
+        };
+        self.content.iter().position(is_id)
+    }
+
     /// What separates the id from what follows it in the content. An id that holds it could be another
     /// split of the same signed bytes.
     pub(super) fn id_separator(&self) -> Option<char> {
-        let at = self.content.iter().position(|part| *part == Part::Id)?;
-        match self.content.get(at + 1) {
+        match self.content.get(self.id_part()? + 1) {
             Some(Part::Literal(text)) => text.chars().next(),
             _ => None,
         }

@@ -5,9 +5,13 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::key::{Algorithm, Key};
-use super::scheme::{Part, Place, Scheme, Style, TimePlace, TimeRule};
+use super::body::text_of;
+use super::key::Key;
+use super::scheme::{
+    Part, Place, Scheme, SignatureForm, SignaturePlace, Style, TimePlace, TimeRule,
+};
 use super::{MAX_SIGNATURES, Outbound, SignError};
+use crate::json::Document;
 
 /// The headers that sign a request, in the scheme's style; one signature for each key, if the scheme can
 /// carry several.
@@ -19,15 +23,25 @@ pub fn sign(
     keys: &[Key],
     request: &Outbound<'_>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
-    let Place::Header(name) = &scheme.signature.place else {
-        return Err(SignError::VerifyOnly("its signature"));
+    let Some(form) = &scheme.signature else {
+        return Err(SignError::VerifyOnly("only the sender's address proves it"));
     };
+    let name = match &form.place {
+        SignaturePlace::At(Place::Header(name)) => name,
+        SignaturePlace::At(Place::Query(_)) => {
+            return Err(SignError::VerifyOnly("its signature stands in the query"));
+        }
+        SignaturePlace::At(Place::Json(_)) | SignaturePlace::Each(_) => {
+            return Err(SignError::VerifyOnly("it keeps its signature in the body"));
+        }
+    };
+    no_facts_in_query(scheme)?;
     let time = scheme.timestamp.as_ref().map(|rule| Time {
         rule,
         text: rule.unit.write(request.timestamp),
     });
     let content = content(scheme, request, time.as_ref())?;
-    let signature = signatures(scheme, keys, &content, time.as_ref())?;
+    let signature = signatures(scheme, form, keys, &content, time.as_ref())?;
 
     let mut headers = Vec::with_capacity(4);
     if let Some(Place::Header(name)) = &scheme.id {
@@ -53,6 +67,23 @@ pub fn sign(
     Ok(headers)
 }
 
+fn no_facts_in_query(scheme: &Scheme) -> Result<(), SignError> {
+    let in_query = |place: Option<&Place>| matches!(place, Some(Place::Query(_)));
+    let time = match scheme.timestamp.as_ref().map(|rule| &rule.place) {
+        Some(TimePlace::At(place)) => Some(place),
+        _ => None,
+    };
+    let facts = [
+        (scheme.id.as_ref(), "its id stands in the query"),
+        (time, "its timestamp stands in the query"),
+        (scheme.event_type.as_ref(), "its type stands in the query"),
+    ];
+    match facts.into_iter().find(|(place, _)| in_query(*place)) {
+        Some((_, why)) => Err(SignError::VerifyOnly(why)),
+        None => Ok(()),
+    }
+}
+
 /// The time of the attempt as the scheme writes it.
 struct Time<'a> {
     rule: &'a TimeRule,
@@ -70,7 +101,9 @@ fn content(
             Part::Literal(text) => content.extend_from_slice(text.as_bytes()),
             Part::Id => {
                 if matches!(scheme.id, Some(Place::Json(_))) {
-                    return Err(SignError::VerifyOnly("the id that it signs"));
+                    return Err(SignError::VerifyOnly(
+                        "it keeps the id that it signs in the body",
+                    ));
                 }
                 if scheme
                     .id_separator()
@@ -84,23 +117,41 @@ fn content(
                 Some(time) if !matches!(time.rule.place, TimePlace::At(Place::Json(_))) => {
                     content.extend_from_slice(time.text.as_bytes());
                 }
-                _ => return Err(SignError::VerifyOnly("the timestamp that it signs")),
+                _ => {
+                    let why = "it keeps the timestamp that it signs in the body";
+                    return Err(SignError::VerifyOnly(why));
+                }
             },
             Part::Body => content.extend_from_slice(request.body),
             Part::Url => content.extend_from_slice(request.url.as_bytes()),
             Part::Method => content.extend_from_slice(request.method.as_str().as_bytes()),
+            Part::At(place) => content.extend_from_slice(&part_at(place, request)?),
         }
     }
     Ok(content)
 }
 
+/// The bytes of a part of the body that is signed by itself. Headers and the query are not known here.
+fn part_at(place: &Place, request: &Outbound<'_>) -> Result<Vec<u8>, SignError> {
+    match place {
+        Place::Header(_) => Err(SignError::VerifyOnly("it signs a header by itself")),
+        Place::Query(_) => Err(SignError::VerifyOnly("it signs a part of the query")),
+        Place::Json(pointer) => Document::parse(request.body)
+            .ok()
+            .as_ref()
+            .and_then(|body| text_of(body.root().pointer(pointer)?))
+            .map(String::into_bytes)
+            .ok_or_else(|| SignError::MissingPart(pointer.clone())),
+    }
+}
+
 fn signatures(
     scheme: &Scheme,
+    form: &SignatureForm,
     keys: &[Key],
     content: &[u8],
     time: Option<&Time<'_>>,
 ) -> Result<String, SignError> {
-    let form = &scheme.signature;
     // a receiver of our own kind reads no more than this
     let most = if form.list.is_some() {
         MAX_SIGNATURES
@@ -119,12 +170,8 @@ fn signatures(
     }
     for key in keys.iter().take(most) {
         let bytes = key.sign(scheme.algorithm, content)?;
-        let text = match scheme.algorithm {
-            Algorithm::Token => {
-                String::from_utf8(bytes).map_err(|_| SignError::BadHeader("token"))?
-            }
-            _ => form.encoding.encode(&bytes),
-        };
+        let text = form.encoding.encode(&bytes);
+        let text = text.ok_or(SignError::BadHeader("token"))?;
         items.push(match &form.style {
             Style::Plain => text,
             Style::Prefix { text: prefix, .. } => format!("{prefix}{text}"),
@@ -198,6 +245,9 @@ mod tests {
         let custom = [
             "{algorithm: hmac-sha512, content: '{method}{url}{timestamp}{body}', signature: {header: s, encoding: base64}, timestamp: {header: t, unit: ms}}",
             "{algorithm: token, signature: {header: authorization, prefix: 'Bearer '}}",
+            "{algorithm: token, signature: {header: authorization, prefix: 'Basic ', encoding: base64}}",
+            "{algorithm: hmac-sha1, content: '{json:/event/type}|{body}', signature: {header: s, prefix: 'sha1='}, form: {}}",
+            "{content: '{timestamp}{json:/id}', body_unsigned: true, signature: {header: s}, timestamp: {header: t}, id: {json: /id}}",
             "{content: '{timestamp}{body}', signature: {header: s, list: ';', pair: ':', keys: [a, b]}, timestamp: {header: t, unit: rfc3339}}",
         ];
         let presets = SchemeRecord::preset_names()
@@ -279,7 +329,8 @@ mod tests {
             svix.verify_ignoring_timestamp(BODY.as_bytes(), &headers)
                 .unwrap_or_else(|e| panic!("{preset}: {e}"));
 
-            let Place::Header(name) = &scheme.signature.place else {
+            let form = scheme.signature.as_ref().unwrap();
+            let SignaturePlace::At(Place::Header(name)) = &form.place else {
                 panic!("{preset} has no header");
             };
             for theirs in [
@@ -303,21 +354,63 @@ mod tests {
                 1,
                 "a",
                 "b",
-                SignError::VerifyOnly("its signature"),
+                SignError::VerifyOnly("it keeps its signature in the body"),
             ),
             (
                 "{content: '{timestamp}{body}', signature: {header: s}, timestamp: {json: /t}}",
                 1,
                 "a",
                 "b",
-                SignError::VerifyOnly("the timestamp that it signs"),
+                SignError::VerifyOnly("it keeps the timestamp that it signs in the body"),
             ),
             (
                 "{content: '{id}{body}', signature: {header: s}, id: {json: /t}}",
                 1,
                 "a",
                 "b",
-                SignError::VerifyOnly("the id that it signs"),
+                SignError::VerifyOnly("it keeps the id that it signs in the body"),
+            ),
+            (
+                "{signature: {query: s}}",
+                1,
+                "a",
+                "b",
+                SignError::VerifyOnly("its signature stands in the query"),
+            ),
+            (
+                "{signature: {header: s}, id: {query: i}}",
+                1,
+                "a",
+                "b",
+                SignError::VerifyOnly("its id stands in the query"),
+            ),
+            (
+                "{content: '{header:x}{body}', signature: {header: s}}",
+                1,
+                "a",
+                "b",
+                SignError::VerifyOnly("it signs a header by itself"),
+            ),
+            (
+                "{content: '{query:x}{body}', signature: {header: s}}",
+                1,
+                "a",
+                "b",
+                SignError::VerifyOnly("it signs a part of the query"),
+            ),
+            (
+                "{content: '{json:/none}{body}', signature: {header: s}}",
+                1,
+                "a",
+                "b",
+                SignError::MissingPart("/none".to_owned()),
+            ),
+            (
+                "{algorithm: address}",
+                0,
+                "a",
+                "b",
+                SignError::VerifyOnly("only the sender's address proves it"),
             ),
             (standard, 0, "a", "b", SignError::NoKey),
             (standard, 1, "a.b", "b", SignError::BadId),

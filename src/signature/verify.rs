@@ -4,22 +4,30 @@
 //! are tried under all keys, then the clock is asked, and only then is the body's JSON looked into. A
 //! scheme that keeps a part of its signed content in the body has it parsed before, but once as well.
 //! One malformed signature refuses them all: a list that was tampered with is not worth its good part.
+//! A form is made JSON from the bytes that were verified as they came.
+
+mod fields;
+mod read;
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use subtle::{Choice, ConditionallySelectable};
 
+use self::fields::Fields;
+use self::read::{Stamp, header, parameter, read_id, read_time, read_type, stamp};
+use super::body::Json;
+use super::encoding::Encoding;
 use super::key::{Algorithm, Key};
-use super::scheme::{Part, Place, Scheme, SignatureForm, SignedBody, Style, TimePlace, TimeRule};
-use super::{
-    Content, Inbound, MAX_SIGNATURES, MAX_TEXT_BYTES, Verdict, Verified, VerifyError, cloudevents,
-    handshake,
+use super::scheme::{
+    Part, Place, Scheme, SignatureForm, SignaturePlace, SignedBody, TimePlace, TimeRule,
 };
-use crate::json::{Document, Kind, Ref};
+use super::{
+    Content, Inbound, MAX_TEXT_BYTES, Verdict, Verified, VerifyError, cloudevents, handshake,
+};
 
 /// Proves a request, or says why not. Pure: `now` is an argument.
 ///
@@ -42,17 +50,23 @@ pub(super) fn verify_by(
     request: &Inbound<'_>,
     now: Timestamp,
 ) -> Result<Verdict, VerifyError> {
-    if keys.is_empty() {
+    if keys.is_empty() && scheme.needs_secrets() {
         return Err(VerifyError::EmptySecret);
     }
     if request.method != Method::POST {
-        return handshake::by_token(&scheme.handshakes, tokens, request).map(Verdict::Reply);
+        return handshake::by_token(scheme, keys, tokens, request).map(Verdict::Reply);
     }
-    let mut json = Json::new(request.body);
-    let signed = Signed::read(scheme, request, &mut json)?;
-    let content = signed.content(scheme, request)?;
-    let key = matching_key(scheme, keys, &content, &signed.signatures)
-        .ok_or(VerifyError::SignatureMismatch)?;
+    let mut json = Json::of(scheme, request.headers, request.body);
+    let signed = match Signed::read(scheme, request, &mut json) {
+        Err(error @ (VerifyError::MissingSignature | VerifyError::NoSignature))
+            if scheme.has_open_challenges() =>
+        {
+            let reply = handshake::open(scheme, keys, request, json.parsed());
+            return reply.map(Verdict::Reply).ok_or(error);
+        }
+        signed => signed?,
+    };
+    let key = signed.proven_by(scheme, keys, request, &mut json)?;
     id_is_no_other_split(scheme, signed.id.as_deref())?;
 
     let skew_seconds = match &scheme.timestamp {
@@ -65,7 +79,9 @@ pub(super) fn verify_by(
             Some(check_clock(rule.tolerance, time, now)?)
         }
     };
-    if let Some(reply) = handshake::by_signature(&scheme.handshakes, request, json.parsed()) {
+    if !scheme.handshakes.is_empty()
+        && let Some(reply) = handshake::by_signature(scheme, keys, request, json.parsed())
+    {
         return Ok(Verdict::Reply(reply));
     }
     let message_id = match (signed.id, &scheme.id) {
@@ -74,14 +90,7 @@ pub(super) fn verify_by(
     };
     let event_type = read_type(scheme, request, &mut json)?;
     let mut message_id_covered = message_id.is_some() && scheme.covers_message_id();
-    let mut content = Content {
-        message_id,
-        event_type,
-        body: request.body.clone(),
-        json: json.take(),
-        replaced: Vec::new(),
-        issuer: None,
-    };
+    let mut content = content(message_id, event_type, json);
     if scheme.cloudevents {
         let covered = cloudevents::normalise(scheme, request.headers, &mut content)?;
         message_id_covered = covered.unwrap_or(message_id_covered);
@@ -100,20 +109,13 @@ pub(super) fn verify_by(
 #[must_use]
 pub fn describe(scheme: &Scheme, headers: &HeaderMap, body: &Bytes) -> Content {
     let request = Inbound::post(headers, body);
-    let mut json = Json::new(body);
+    let mut json = Json::of(scheme, headers, body);
     let message_id = match &scheme.id {
         Some(place) => read_id(place, &request, &mut json).ok().flatten(),
         None => None,
     };
     let event_type = read_type(scheme, &request, &mut json).ok().flatten();
-    let mut content = Content {
-        message_id,
-        event_type,
-        body: body.clone(),
-        json: json.take(),
-        replaced: Vec::new(),
-        issuer: None,
-    };
+    let mut content = content(message_id, event_type, json);
     if scheme.cloudevents {
         // A sample whose id or type is not acceptable stays as it came.
         let _ = cloudevents::normalise(scheme, headers, &mut content);
@@ -121,24 +123,42 @@ pub fn describe(scheme: &Scheme, headers: &HeaderMap, body: &Bytes) -> Content {
     content
 }
 
+fn content(message_id: Option<String>, event_type: Option<String>, json: Json<'_>) -> Content {
+    let made = json.take();
+    Content {
+        message_id,
+        event_type,
+        body: made.body,
+        json: made.json,
+        replaced: made.replaced,
+        issuer: None,
+    }
+}
+
 /// Whether a text may serve as id or type: not empty, short, no control characters.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control)
 }
 
+/// The first part of the signed content that is missing in a request, for those who look into why.
+pub(super) fn missing_part<'s>(scheme: &'s Scheme, request: &Inbound<'_>) -> Option<&'s Place> {
+    let mut json = Json::of(scheme, request.headers, request.body);
+    scheme.content.iter().find_map(|part| match part {
+        Part::At(place) => part_at(place, request, &mut json).err().map(|_| place),
+        _ => None,
+    })
+}
+
 /// What the signature needs, read from the request.
 struct Signed {
+    /// Empty where the sender's address is all the proof there is.
     signatures: Vec<Vec<u8>>,
-    /// The id, read if it stands in a header or is signed by itself.
+    /// Whether each of them must be good, not just one.
+    each: bool,
+    /// The id, read if it does not stand in the body or is signed by itself.
     id: Option<String>,
     /// The timestamp, unless it stands in the body and only the body is signed.
     time: Option<Stamp>,
-}
-
-/// A timestamp as it came, and what it means.
-struct Stamp {
-    text: String,
-    time: Timestamp,
 }
 
 impl Signed {
@@ -147,7 +167,25 @@ impl Signed {
         request: &Inbound<'_>,
         json: &mut Json<'_>,
     ) -> Result<Self, VerifyError> {
-        let text = signature_text(&scheme.signature, request, json)?;
+        let Some(form) = &scheme.signature else {
+            return Self::with(scheme, Vec::new(), None, request, json);
+        };
+        if let SignaturePlace::Each(pointer) = &form.place {
+            let texts = json.each(pointer).ok_or(VerifyError::MissingSignature)?;
+            let mut tokens = Vec::with_capacity(texts.len());
+            for text in &texts {
+                let fields = Fields::split(form, text, None)?;
+                for token in fields.signatures {
+                    tokens.push(decode(scheme.algorithm, form.encoding, token)?);
+                }
+            }
+            let signed = Self::with(scheme, tokens, None, request, json)?;
+            return Ok(Self {
+                each: true,
+                ..signed
+            });
+        }
+        let text = signature_text(form, request, json)?;
         let pair = match &scheme.timestamp {
             Some(TimeRule {
                 place: TimePlace::Pair(key),
@@ -155,34 +193,77 @@ impl Signed {
             }) => Some(key.as_str()),
             _ => None,
         };
-        let fields = Fields::split(&scheme.signature, &text, pair)?;
+        let fields = Fields::split(form, &text, pair)?;
+        let time = fields.timestamp;
+        // Facts come before the signatures are decoded, so that a request that lacks one says so.
+        let signed = Self::with(scheme, Vec::new(), time, request, json)?;
+        let signatures = fields
+            .signatures
+            .iter()
+            .map(|text| decode(scheme.algorithm, form.encoding, text))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            signatures,
+            ..signed
+        })
+    }
 
+    /// The same with the facts that are signed; `pair` is the timestamp that stands beside the signature.
+    fn with(
+        scheme: &Scheme,
+        signatures: Vec<Vec<u8>>,
+        pair: Option<&str>,
+        request: &Inbound<'_>,
+        json: &mut Json<'_>,
+    ) -> Result<Self, VerifyError> {
         let id = match &scheme.id {
             Some(place) if scheme.signs(&Part::Id) => {
                 Some(read_id(place, request, json)?.ok_or(VerifyError::MissingId)?)
             }
-            Some(place @ Place::Header(_)) => read_id(place, request, json)?,
+            Some(place @ (Place::Header(_) | Place::Query(_))) => read_id(place, request, json)?,
             Some(Place::Json(_)) | None => None,
         };
         let time = match &scheme.timestamp {
             None => None,
-            Some(rule) if pair.is_some() => Some(stamp(rule, fields.timestamp.map(str::to_owned))?),
             Some(TimeRule {
                 place: TimePlace::At(Place::Json(_)),
                 ..
             }) if !scheme.signs(&Part::Timestamp) => None,
-            Some(rule) => Some(read_time(rule, request, json)?),
+            Some(rule) => Some(match rule.place {
+                TimePlace::Pair(_) => stamp(rule, pair.map(str::to_owned))?,
+                TimePlace::At(_) => read_time(rule, request, json)?,
+            }),
         };
-        let signatures = fields
-            .signatures
-            .iter()
-            .map(|text| decode(scheme, text))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
             signatures,
+            each: false,
             id,
             time,
         })
+    }
+
+    /// The position of the key that proves it.
+    fn proven_by(
+        &self,
+        scheme: &Scheme,
+        keys: &[Key],
+        request: &Inbound<'_>,
+        json: &mut Json<'_>,
+    ) -> Result<usize, VerifyError> {
+        if scheme.signature.is_none() {
+            return Ok(0);
+        }
+        let content = self.content(scheme, request, json)?;
+        let found = match self.each {
+            false => matching_key(scheme, keys, &content, &self.signatures),
+            true => matching_keys(scheme, keys, &self.signatures),
+        };
+        let key = found.ok_or(VerifyError::SignatureMismatch)?;
+        // What the answer to a challenge signs for anybody proves nothing.
+        if scheme.signs_for_anybody() && handshake::is_challenge(&content) {
+            return Err(VerifyError::SignatureMismatch);
+        }
+        Ok(key)
     }
 
     /// The bytes that must have been signed.
@@ -190,6 +271,7 @@ impl Signed {
         &self,
         scheme: &Scheme,
         request: &Inbound<'a>,
+        json: &mut Json<'_>,
     ) -> Result<Cow<'a, [u8]>, VerifyError> {
         let body: &'a [u8] = match scheme.signed_body {
             SignedBody::Wire => request.wire,
@@ -210,6 +292,10 @@ impl Signed {
                 Part::Body => body,
                 Part::Url => request.url.ok_or(VerifyError::MissingUrl)?.as_bytes(),
                 Part::Method => request.method.as_str().as_bytes(),
+                Part::At(place) => {
+                    content.extend_from_slice(&part_at(place, request, json)?);
+                    continue;
+                }
             };
             content.extend_from_slice(bytes);
         }
@@ -217,57 +303,22 @@ impl Signed {
     }
 }
 
-/// The place of the signature, taken apart.
-struct Fields<'a> {
-    /// Never empty; at most [`MAX_SIGNATURES`].
-    signatures: Vec<&'a str>,
-    timestamp: Option<&'a str>,
-}
-
-impl<'a> Fields<'a> {
-    fn split(
-        form: &SignatureForm,
-        text: &'a str,
-        time_key: Option<&str>,
-    ) -> Result<Self, VerifyError> {
-        let items: Vec<&str> = match &form.list {
-            Some(separator) => text.split(separator.as_str()).collect(),
-            None => vec![text],
-        };
-        let mut fields = Self {
-            signatures: Vec::new(),
-            timestamp: None,
-        };
-        for item in items.into_iter().filter(|item| !item.is_empty()) {
-            let signature = match &form.style {
-                Style::Plain => Some(item),
-                Style::Prefix { text, optional } => item
-                    .strip_prefix(text.as_str())
-                    .or(optional.then_some(item)),
-                Style::Pairs {
-                    separator,
-                    keys,
-                    bare,
-                } => match item.split_once(separator.as_str()) {
-                    None => bare.then_some(item),
-                    Some((key, value)) if time_key == Some(key) => {
-                        if fields.timestamp.replace(value).is_some() {
-                            return Err(VerifyError::DuplicateField);
-                        }
-                        None
-                    }
-                    Some((key, value)) => keys.iter().any(|known| known == key).then_some(value),
-                },
-            };
-            if fields.signatures.len() < MAX_SIGNATURES {
-                fields.signatures.extend(signature);
-            }
+/// The bytes at a place that is signed by itself.
+fn part_at<'a>(
+    place: &Place,
+    request: &Inbound<'a>,
+    json: &mut Json<'_>,
+) -> Result<Cow<'a, [u8]>, VerifyError> {
+    let bytes = match place {
+        Place::Header(name) => {
+            header(request.headers, name)?.map(|value| Cow::Borrowed(value.as_bytes()))
         }
-        if fields.signatures.is_empty() {
-            return Err(VerifyError::NoSignature);
+        Place::Json(pointer) => json.text(pointer).map(|text| Cow::Owned(text.into_bytes())),
+        Place::Query(name) => {
+            parameter(request.query, name)?.map(|value| Cow::Owned(value.into_owned().into_bytes()))
         }
-        Ok(fields)
-    }
+    };
+    bytes.ok_or(VerifyError::MissingPart)
 }
 
 fn signature_text<'a>(
@@ -275,27 +326,25 @@ fn signature_text<'a>(
     request: &Inbound<'a>,
     json: &mut Json<'_>,
 ) -> Result<Cow<'a, str>, VerifyError> {
-    match &form.place {
-        Place::Header(name) => {
-            let value = header(request.headers, name)?.ok_or(VerifyError::MissingSignature)?;
-            let text = value.to_str().map_err(|_| VerifyError::BadEncoding)?;
-            Ok(Cow::Borrowed(text))
+    let text = match &form.place {
+        SignaturePlace::At(Place::Header(name)) => match header(request.headers, name)? {
+            None => None,
+            Some(value) => {
+                let text = value.to_str().map_err(|_| VerifyError::BadEncoding)?;
+                Some(Cow::Borrowed(text))
+            }
+        },
+        SignaturePlace::At(Place::Query(name)) => parameter(request.query, name)?,
+        SignaturePlace::At(Place::Json(pointer)) | SignaturePlace::Each(pointer) => {
+            json.text(pointer).map(Cow::Owned)
         }
-        Place::Json(pointer) => {
-            let text = json.text(pointer).ok_or(VerifyError::MissingSignature)?;
-            Ok(Cow::Owned(text))
-        }
-    }
+    };
+    text.ok_or(VerifyError::MissingSignature)
 }
 
-fn decode(scheme: &Scheme, text: &str) -> Result<Vec<u8>, VerifyError> {
-    if scheme.algorithm == Algorithm::Token {
-        return Ok(text.as_bytes().to_vec());
-    }
-    let wanted = scheme.algorithm.signature_bytes();
-    scheme
-        .signature
-        .encoding
+fn decode(algorithm: Algorithm, encoding: Encoding, text: &str) -> Result<Vec<u8>, VerifyError> {
+    let wanted = algorithm.signature_bytes();
+    encoding
         .decode(text)
         .filter(|bytes| wanted.is_none_or(|wanted| bytes.len() == wanted))
         .ok_or(VerifyError::BadEncoding)
@@ -322,6 +371,16 @@ fn matching_key(
     }
 }
 
+/// The position of the key that the first token fits, if each of them fits one. All are tried, whatever they are.
+fn matching_keys(scheme: &Scheme, keys: &[Key], tokens: &[Vec<u8>]) -> Option<usize> {
+    let found: Vec<Option<usize>> = tokens
+        .iter()
+        .map(|token| matching_key(scheme, keys, &[], std::slice::from_ref(token)))
+        .collect();
+    let all: Option<Vec<usize>> = found.into_iter().collect();
+    all?.first().copied()
+}
+
 /// `a.b` + `.` + `1` and `a` + `.` + `b.1` are the same bytes: an id that holds the separator is refused,
 /// though the signature fits.
 fn id_is_no_other_split(scheme: &Scheme, id: Option<&str>) -> Result<(), VerifyError> {
@@ -329,25 +388,6 @@ fn id_is_no_other_split(scheme: &Scheme, id: Option<&str>) -> Result<(), VerifyE
         (Some(id), Some(separator)) if id.contains(separator) => Err(VerifyError::BadId),
         _ => Ok(()),
     }
-}
-
-fn read_time(
-    rule: &TimeRule,
-    request: &Inbound<'_>,
-    json: &mut Json<'_>,
-) -> Result<Stamp, VerifyError> {
-    let text = match &rule.place {
-        TimePlace::At(place) => text_at(place, request, json, VerifyError::BadTimestamp)?,
-        // read with the signature
-        TimePlace::Pair(_) => None,
-    };
-    stamp(rule, text)
-}
-
-fn stamp(rule: &TimeRule, text: Option<String>) -> Result<Stamp, VerifyError> {
-    let text = text.ok_or(VerifyError::MissingTimestamp)?;
-    let time = rule.unit.read(&text).ok_or(VerifyError::BadTimestamp)?;
-    Ok(Stamp { text, time })
 }
 
 /// Our clock minus the timestamp, in seconds, if that is within the tolerance.
@@ -360,95 +400,6 @@ fn check_clock(tolerance: Duration, time: Timestamp, now: Timestamp) -> Result<i
         });
     }
     Ok(skew.as_secs())
-}
-
-fn read_id(
-    place: &Place,
-    request: &Inbound<'_>,
-    json: &mut Json<'_>,
-) -> Result<Option<String>, VerifyError> {
-    match text_at(place, request, json, VerifyError::BadId)? {
-        Some(id) if !is_plain(&id) => Err(VerifyError::BadId),
-        id => Ok(id),
-    }
-}
-
-fn read_type(
-    scheme: &Scheme,
-    request: &Inbound<'_>,
-    json: &mut Json<'_>,
-) -> Result<Option<String>, VerifyError> {
-    let text = match &scheme.event_type {
-        Some(place) => text_at(place, request, json, VerifyError::BadType)?,
-        None => None,
-    };
-    match text {
-        Some(text) if !is_plain(&text) => Err(VerifyError::BadType),
-        Some(text) => Ok(Some(text)),
-        None => Ok(scheme.default_type.clone()),
-    }
-}
-
-/// The text at a place; `None` if it is missing or empty, `bad` if a header is not plain text.
-fn text_at(
-    place: &Place,
-    request: &Inbound<'_>,
-    json: &mut Json<'_>,
-    bad: VerifyError,
-) -> Result<Option<String>, VerifyError> {
-    let text = match place {
-        Place::Header(name) => match header(request.headers, name)? {
-            None => None,
-            Some(value) => Some(value.to_str().map_err(|_| bad)?.to_owned()),
-        },
-        Place::Json(pointer) => json.text(pointer),
-    };
-    Ok(text.filter(|text| !text.is_empty()))
-}
-
-/// A header that must be single.
-fn header<'a>(
-    headers: &'a HeaderMap,
-    name: &HeaderName,
-) -> Result<Option<&'a HeaderValue>, VerifyError> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    if values.next().is_some() {
-        return Err(VerifyError::DuplicateHeader(name.clone()));
-    }
-    Ok(first)
-}
-
-/// The body's JSON, parsed when it is first asked for.
-struct Json<'a> {
-    body: &'a [u8],
-    parsed: Option<Option<Document>>,
-}
-
-impl<'a> Json<'a> {
-    fn new(body: &'a [u8]) -> Self {
-        Self { body, parsed: None }
-    }
-
-    fn parsed(&mut self) -> Option<Ref<'_>> {
-        self.parsed
-            .get_or_insert_with(|| Document::parse(self.body).ok())
-            .as_ref()
-            .map(Document::root)
-    }
-
-    /// The text or number at a pointer, as it is written.
-    fn text(&mut self, pointer: &str) -> Option<String> {
-        match self.parsed()?.pointer(pointer)?.kind() {
-            Kind::String(text) | Kind::Number(text) => Some(text.to_owned()),
-            Kind::Null | Kind::Bool(_) | Kind::Array(_) | Kind::Object(_) => None,
-        }
-    }
-
-    fn take(mut self) -> Option<Document> {
-        self.parsed();
-        self.parsed.flatten()
-    }
 }
 
 #[cfg(test)]

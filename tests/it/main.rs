@@ -65,4 +65,5 @@ mod terminal;
 mod tls;
 mod trace;
 mod vendors;
+mod ways;
 mod wire;

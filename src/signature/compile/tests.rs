@@ -1,6 +1,6 @@
 //! What compiles, what does not, and what is said about it.
 
-use http::Method;
+use http::{HeaderName, Method};
 
 use super::*;
 
@@ -46,8 +46,47 @@ fn mistakes_are_told_with_their_path() {
             vec!["algorithm"],
         ),
         (
-            "{algorithm: hmac-sha1, signature: {header: x}}",
-            vec!["algorithm"],
+            "{signature: {query: x, header: y}}",
+            vec!["signature.query"],
+        ),
+        ("{signature: {query: x}, id: {query: x}}", vec!["id.query"]),
+        ("{signature: {json: /a/*/b}}", vec!["signature.json"]),
+        (
+            "{content: '{header:a b}{body}', signature: {header: x}}",
+            vec!["content"],
+        ),
+        (
+            "{content: '{json:a}{body}', signature: {header: x}}",
+            vec!["content"],
+        ),
+        (
+            "{content: '{query:}{body}', signature: {header: x}}",
+            vec!["content"],
+        ),
+        ("{content: 'v0', signature: {header: x}}", vec!["content"]),
+        (
+            "{content: 'v0', body_unsigned: true, signature: {header: x}}",
+            vec!["content"],
+        ),
+        (
+            "{content: '{method}', signature: {header: x}}",
+            vec!["content"],
+        ),
+        (
+            "{body_unsigned: true, signature: {header: x}}",
+            vec!["body_unsigned"],
+        ),
+        (
+            "{algorithm: token, body_unsigned: true, signature: {header: x}}",
+            vec!["body_unsigned"],
+        ),
+        (
+            "{algorithm: address, content: '{body}', signature: {header: x}, secret: {}}",
+            vec!["signature", "secret", "content"],
+        ),
+        (
+            "{signature: {header: x}, timestamp: {query: t, pair: t}}",
+            vec!["timestamp.pair"],
         ),
         (
             "{algorithm: rot13, content: a, body: x, signature: {encoding: b64}}",
@@ -161,6 +200,10 @@ fn mistakes_are_told_with_their_path() {
             "{algorithm: token, content: '{body}', signature: {header: x, encoding: hex, list: ','}}",
             vec!["signature.encoding", "signature.list", "content"],
         ),
+        (
+            "{signature: {header: x}, builtin: sns, envelope: letters, handshake: [{when: {header: {s: '*'}}, capture: {header: s}, reply: {}}]}",
+            vec!["builtin", "envelope", "handshake[0].capture"],
+        ),
     ] {
         let errors = compile(yaml).expect_err(yaml);
         let paths: Vec<&str> = errors.iter().map(|e| e.path.as_str()).collect();
@@ -232,6 +275,27 @@ fn coverage_follows_the_content() {
             false,
             true,
         ),
+        (
+            "{content: '{header:I}{body}', signature: {header: x}, id: {header: i}}",
+            true,
+            false,
+        ),
+        (
+            "{content: '{json:/i}', body_unsigned: true, signature: {header: x}, id: {json: /i}}",
+            true,
+            false,
+        ),
+        (
+            "{content: '{json:/j}', body_unsigned: true, signature: {header: x}, id: {json: /i}}",
+            false,
+            false,
+        ),
+        (
+            "{content: '{url}{body}', signature: {query: x}, id: {query: i}}",
+            false,
+            true,
+        ),
+        ("{algorithm: address, id: {json: /i}}", false, false),
         (
             "{algorithm: token, signature: {header: x}, id: {json: /i}}",
             false,

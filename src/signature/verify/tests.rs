@@ -2,6 +2,8 @@
 
 mod facts;
 mod forms;
+mod places;
+mod random;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};

@@ -652,7 +652,7 @@ export type FailedVerification = {
   headers: string[];
 };
 
-export type VerifyReason = "missing_signature" | "no_signature" | "bad_encoding" | "signature_mismatch" | "duplicate_header" | "duplicate_field" | "missing_id" | "bad_id" | "bad_type" | "missing_timestamp" | "bad_timestamp" | "timestamp_out_of_tolerance" | "missing_url" | "empty_secret" | "wrong_token" | "no_challenge" | "not_armed" | "bad_certificate" | "no_certificate" | "address_not_allowed";
+export type VerifyReason = "missing_signature" | "no_signature" | "bad_encoding" | "signature_mismatch" | "duplicate_header" | "duplicate_field" | "missing_id" | "bad_id" | "bad_type" | "missing_timestamp" | "bad_timestamp" | "timestamp_out_of_tolerance" | "missing_part" | "missing_url" | "empty_secret" | "wrong_token" | "no_challenge" | "not_armed" | "bad_certificate" | "no_certificate" | "address_not_allowed";
 
 export type RoutePage = {
   items: Route[];
