@@ -67,7 +67,7 @@ fn way_of(file: &SourceFile) -> WayFile {
 
 fn one(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Way> {
     let scheme = scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref());
-    let keys = keys(cx, at, file.secrets.as_deref(), scheme.as_ref());
+    let keys = keys(cx, at, file, scheme.as_ref());
     let tokens = tokens(cx, at, file.tokens.as_deref(), scheme.as_ref());
     Some(Way {
         scheme: scheme?,
@@ -81,11 +81,21 @@ fn one(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Way> {
 fn keys(
     cx: &mut Context<'_>,
     at: &str,
-    written: Option<&[SecretFile]>,
+    file: &WayFile,
     scheme: Option<&Scheme>,
 ) -> Option<Vec<Key>> {
     let path = member(at, "secrets");
-    if scheme.is_none_or(Scheme::needs_secrets) {
+    let written = file.secrets.as_deref();
+    let algorithm = file
+        .scheme
+        .as_ref()
+        .and_then(|own| own.algorithm.as_deref());
+    let needed = match scheme {
+        Some(scheme) => scheme.needs_secrets(),
+        // what is wrong with it is told already
+        None => algorithm != Some("address"),
+    };
+    if needed {
         return secrets::keys(cx, &path, written, scheme, Scheme::verifying_key);
     }
     if written.is_some() {

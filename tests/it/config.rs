@@ -205,6 +205,7 @@ const WRONG_IN_SHAPE: [&str; 22] = [
     "target-limits",
     "tests",
     "unknown-key",
+    "ways",
     "wrong-type",
 ];
 

@@ -69,14 +69,14 @@ async fn a_source_may_take_an_old_and_a_new_way() {
     let answer = stage.daemon.send(&old).await;
     assert_eq!(answer.status, 200);
     let event = stage.event(&answer.json()).await;
-    assert_eq!(event["verification"]["scheme"], "hmac", "{event}");
-    assert_eq!(event["verification"]["secret"], 0);
+    assert_eq!(event["verified"]["scheme"], "hmac", "{event}");
+    assert_eq!(event["verified"]["secret"], 0);
     // HMAC-SHA1 of the body under the second secret of the second way
     let new = Message::post("/in/two", "{\"n\":2}").with("x-new", sha1("{\"n\":2}"));
     let answer = stage.daemon.send(&new).await;
     assert_eq!(answer.status, 200);
     let event = stage.event(&answer.json()).await;
-    assert_eq!(event["verification"]["secret"], 1, "{event}");
+    assert_eq!(event["verified"]["secret"], 1, "{event}");
     let headers = event["headers"].to_string();
     assert!(!headers.contains("x-new"), "{headers}");
     let other = new.clone().body("{\"n\":3}");
