@@ -220,7 +220,7 @@ pub struct Sent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BodyFrom {
-    /// It was rendered for this attempt.
+    /// It was made for this attempt: rendered, or put into an envelope.
     Rendered,
     /// It was kept from an earlier one.
     Frozen,

@@ -186,8 +186,11 @@ fn signatures(
     Ok(items.join(form.list.as_deref().unwrap_or_default()))
 }
 
+/// A value that whoever verifies can read as text: HTTP would carry more than that.
 fn value(text: &str, what: &'static str) -> Result<HeaderValue, SignError> {
-    HeaderValue::from_str(text).map_err(|_| SignError::BadHeader(what))
+    let value = HeaderValue::from_str(text).ok();
+    let readable = value.filter(|value| value.to_str().is_ok());
+    readable.ok_or(SignError::BadHeader(what))
 }
 
 #[cfg(test)]

@@ -63,7 +63,6 @@ impl Subject {
                     }
                     None => None,
                 };
-                let payload = parsed(body.as_bytes())?;
                 let event = trial::event(Request {
                     id: EVENT_ID,
                     source,
@@ -74,8 +73,8 @@ impl Subject {
                 })
                 .map_err(|_| StudioError::BrokeDown)?;
                 Ok(Ready {
+                    payload: payload(&event)?,
                     event,
-                    payload,
                     redacted: false,
                 })
             }
@@ -94,17 +93,21 @@ fn shown(plan: &Plan, parts: &EventParts) -> Result<Ready, StudioError> {
         ..parts.clone()
     };
     let redacted = view.body.label().is_some();
-    let payload = match view.body {
-        Shown::Whole => parsed(&parts.body)?,
-        Shown::Redacted(value) => value,
+    let shown = match view.body {
+        Shown::Whole => None,
+        Shown::Redacted(value) => Some(value),
         Shown::Hidden(why) => return Err(StudioError::Hidden(why)),
     };
-    if redacted {
+    if let Some(payload) = &shown {
         parts.body = Bytes::from(payload.to_string());
     }
+    let event = Event::from_stored(parts);
     Ok(Ready {
-        event: Event::from_stored(parts),
-        payload,
+        payload: match shown {
+            Some(shown) => shown,
+            None => payload(&event)?,
+        },
+        event,
         redacted,
     })
 }
@@ -136,6 +139,11 @@ fn sample(plan: &Plan, id: &str) -> Result<Ready, StudioError> {
     })
 }
 
-fn parsed(body: &[u8]) -> Result<Value, StudioError> {
-    serde_json::from_slice(body).map_err(|error| StudioError::NotJson(error.to_string()))
+/// What templates see of an event: what its source has taken out of an envelope, not the envelope.
+fn payload(event: &Event) -> Result<Value, StudioError> {
+    match event.json() {
+        Some(payload) => Ok(payload.to_value()),
+        None => serde_json::from_slice(&event.parts().body)
+            .map_err(|error| StudioError::NotJson(error.to_string())),
+    }
 }
