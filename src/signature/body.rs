@@ -136,7 +136,7 @@ pub(super) fn is_form(headers: &HeaderMap) -> bool {
 }
 
 /// Whether it begins as an object or array does, which no form that is written by the rules does.
-fn looks_like_json(body: &[u8]) -> bool {
+pub(super) fn looks_like_json(body: &[u8]) -> bool {
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 

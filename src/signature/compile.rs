@@ -16,6 +16,7 @@ use self::handshake::handshakes;
 use self::place::{Written, place, places_differ};
 use self::signature::{pair_can_hold_time, signature};
 use super::SchemeError;
+use super::builtin::Builtin;
 use super::encoding::{SecretEncoding, TimeUnit};
 use super::key::Algorithm;
 use super::record::{
@@ -36,9 +37,9 @@ impl Scheme {
     /// All that is wrong with it.
     pub fn compile(record: &SchemeRecord) -> Result<Self, Vec<SchemeError>> {
         let mut faults = Faults::default();
-        not_yet(record, &mut faults);
         let algorithm = algorithm(record.algorithm.as_deref(), &mut faults);
         let signature = signature_form(record, algorithm, &mut faults);
+        let builtin = builtin(record, algorithm, &mut faults);
         let content = content(record, algorithm, &mut faults);
         let signed_body = one_of(
             "body",
@@ -75,6 +76,7 @@ impl Scheme {
         Ok(Self {
             algorithm,
             content,
+            builtin,
             signed_body,
             signature,
             secret,
@@ -86,15 +88,6 @@ impl Scheme {
             cloudevents,
             handshakes,
         })
-    }
-}
-
-/// What is verified by code of its own has its place here.
-fn not_yet(record: &SchemeRecord, faults: &mut Faults) {
-    for (path, there) in [("builtin", record.builtin.is_some())] {
-        if there {
-            faults.add(path, "not supported yet");
-        }
     }
 }
 
@@ -136,6 +129,33 @@ fn one_of<T: Copy>(
             first.1
         }
     }
+}
+
+/// What has code of its own, and what then has no say.
+fn builtin(record: &SchemeRecord, algorithm: Algorithm, faults: &mut Faults) -> Option<Builtin> {
+    let builtin = match record.builtin.as_deref()? {
+        "twilio" => Builtin::Twilio,
+        word => {
+            faults.add("builtin", format!("`{word}` is not known (known: twilio)"));
+            return None;
+        }
+    };
+    for (path, there) in [
+        ("content", record.content.is_some()),
+        ("body_unsigned", record.body_unsigned.is_some()),
+        ("body", record.body.is_some()),
+    ] {
+        if there {
+            faults.add(path, "with `builtin`, its own code says what is signed");
+        }
+    }
+    if !algorithm.is_hmac() {
+        faults.add(
+            "algorithm",
+            "`builtin: twilio` goes with an HMAC, such as hmac-sha1",
+        );
+    }
+    Some(builtin)
 }
 
 fn algorithm(word: Option<&str>, faults: &mut Faults) -> Algorithm {

@@ -9,6 +9,7 @@
 //! (see the doors), where secrets come from (see `config`).
 
 mod body;
+mod builtin;
 mod checks;
 mod cloudevents;
 mod compile;
@@ -31,7 +32,7 @@ pub use record::{
     SignatureRecord, TimestampRecord, TokenRecord, TypeRecord, WhenRecord,
 };
 pub use scheme::Scheme;
-pub use sign::sign;
+pub use sign::{called_url, sign};
 pub use verify::{describe, verify};
 
 use bytes::Bytes;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
+use super::builtin::Builtin;
 use super::encoding::{Encoding, SecretEncoding, TimeUnit};
 use super::handshake::{Handshake, Proof};
 use super::key::Algorithm;
@@ -14,8 +15,10 @@ use super::key::Algorithm;
 #[derive(Debug, Clone)]
 pub struct Scheme {
     pub(super) algorithm: Algorithm,
-    /// What is signed, in order; nothing for a token or an address.
+    /// What is signed, in order; nothing for a token, an address and what has code of its own.
     pub(super) content: Vec<Part>,
+    /// What is verified by code of its own.
+    pub(super) builtin: Option<Builtin>,
     pub(super) signed_body: SignedBody,
     /// None where the sender's address is all the proof there is.
     pub(super) signature: Option<SignatureForm>,
@@ -168,7 +171,7 @@ impl Scheme {
     /// Whether the scheme needs the source's public URL.
     #[must_use]
     pub fn needs_url(&self) -> bool {
-        self.signs(&Part::Url)
+        self.signs(&Part::Url) || self.builtin.as_ref().is_some_and(Builtin::signs_url)
     }
 
     /// Whether it has secrets: all have, but those of which the sender's address is all the proof.

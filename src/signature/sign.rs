@@ -3,9 +3,12 @@
 //! Promise: what is signed here verifies under the same scheme. Where a scheme can carry several
 //! signatures there is one for each key, so that a receiver can rotate; else the first key signs.
 
+use std::borrow::Cow;
+
 use http::{HeaderName, HeaderValue};
 
 use super::body::text_of;
+use super::builtin::{Builtin, twilio};
 use super::key::Key;
 use super::scheme::{
     Part, Place, Scheme, SignatureForm, SignaturePlace, Style, TimePlace, TimeRule,
@@ -40,7 +43,10 @@ pub fn sign(
         rule,
         text: rule.unit.write(request.timestamp),
     });
-    let content = content(scheme, request, time.as_ref())?;
+    let content = match scheme.builtin {
+        Some(Builtin::Twilio) => twilio::content(request.url, request.body)?,
+        None => content(scheme, request, time.as_ref())?,
+    };
     let signature = signatures(scheme, form, keys, &content, time.as_ref())?;
 
     let mut headers = Vec::with_capacity(4);
@@ -65,6 +71,16 @@ pub fn sign(
     signature.set_sensitive(true);
     headers.push((name.clone(), signature));
     Ok(headers)
+}
+
+/// The URL that a request with this body goes to: the same, unless the scheme keeps something of the body in it.
+#[must_use]
+pub fn called_url<'a>(scheme: &Scheme, url: &'a str, body: &[u8]) -> Cow<'a, str> {
+    let other = match scheme.builtin {
+        Some(Builtin::Twilio) => twilio::to_call(url, body),
+        None => None,
+    };
+    other.map_or(Cow::Borrowed(url), Cow::Owned)
 }
 
 fn no_facts_in_query(scheme: &Scheme) -> Result<(), SignError> {

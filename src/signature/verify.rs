@@ -18,8 +18,10 @@ use jiff::Timestamp;
 use subtle::{Choice, ConditionallySelectable};
 
 use self::fields::Fields;
-use self::read::{Stamp, header, parameter, read_id, read_time, read_type, stamp};
+pub(super) use self::read::parameter;
+use self::read::{Stamp, header, read_id, read_time, read_type, stamp};
 use super::body::Json;
+use super::builtin::{Builtin, twilio};
 use super::encoding::Encoding;
 use super::key::{Algorithm, Key};
 use super::scheme::{
@@ -253,7 +255,18 @@ impl Signed {
         if scheme.signature.is_none() {
             return Ok(0);
         }
-        let content = self.content(scheme, request, json)?;
+        let content = match scheme.builtin {
+            Some(Builtin::Twilio) => {
+                let contents = twilio::contents(request)?;
+                let mut found = contents
+                    .iter()
+                    .map(|content| matching_key(scheme, keys, content, &self.signatures));
+                return found
+                    .find_map(|key| key)
+                    .ok_or(VerifyError::SignatureMismatch);
+            }
+            None => self.content(scheme, request, json)?,
+        };
         let found = match self.each {
             false => matching_key(scheme, keys, &content, &self.signatures),
             true => matching_keys(scheme, keys, &self.signatures),

@@ -35,7 +35,7 @@ struct Vector {
     now: i64,
     expect: Expected,
     method: Option<String>,
-    /// The request's URL, of which the query counts.
+    /// The request's URL, of which the query counts; the public one, if it is missing.
     url: Option<String>,
     /// The URL that is configured for the source.
     public_url: Option<String>,
@@ -133,7 +133,8 @@ fn outcome(vector: &Vector, scheme: &Scheme) -> Result<Outcome, String> {
         Some(method) => method.parse().map_err(|e| format!("{method}: {e}"))?,
         None => Method::POST,
     };
-    let query = vector.url.as_deref().and_then(|url| url.split_once('?'));
+    let called = vector.url.as_deref().or(vector.public_url.as_deref());
+    let query = called.and_then(|url| url.split_once('?'));
     let request = Inbound {
         url: vector.public_url.as_deref(),
         query: query.map(|(_, query)| query),

@@ -31,6 +31,9 @@ pub(super) fn content(
         }
         return Vec::new();
     }
+    if record.builtin.is_some() {
+        return Vec::new();
+    }
     let parts = match &record.content {
         None => vec![Part::Body],
         Some(text) => match parse(text, faults) {

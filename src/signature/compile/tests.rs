@@ -201,8 +201,16 @@ fn mistakes_are_told_with_their_path() {
             vec!["signature.encoding", "signature.list", "content"],
         ),
         (
-            "{signature: {header: x}, builtin: sns, envelope: letters, handshake: [{when: {header: {s: '*'}}, capture: {header: s}, reply: {}}]}",
-            vec!["builtin", "envelope", "handshake[0].capture"],
+            "{algorithm: token, signature: {header: x}, builtin: twilio, content: '{body}', body: wire, body_unsigned: true}",
+            vec!["content", "body_unsigned", "body", "algorithm"],
+        ),
+        (
+            "{signature: {header: x}, builtin: paypal, envelope: letters}",
+            vec!["builtin", "envelope"],
+        ),
+        (
+            "{signature: {header: x}, handshake: [{when: {header: {s: '*'}}, capture: {header: s}, reply: {}}]}",
+            vec!["handshake[0].capture"],
         ),
     ] {
         let errors = compile(yaml).expect_err(yaml);

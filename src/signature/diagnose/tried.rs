@@ -240,6 +240,9 @@ fn other_headers(scheme: &Scheme, headers: &HeaderMap) -> Vec<(String, Scheme)> 
 
 /// Other contents that may have been signed.
 fn other_contents(scheme: &Scheme) -> Vec<(String, Scheme)> {
+    if scheme.builtin.is_some() {
+        return Vec::new();
+    }
     let dot = || Part::Literal(".".to_owned());
     [
         ("{body}", vec![Part::Body]),

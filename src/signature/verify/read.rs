@@ -94,7 +94,7 @@ pub(super) fn header<'a>(
 }
 
 /// A query parameter that must be single, percent-decoded, `+` as a space.
-pub(super) fn parameter<'a>(
+pub(in crate::signature) fn parameter<'a>(
     query: Option<&'a str>,
     name: &str,
 ) -> Result<Option<Cow<'a, str>>, VerifyError> {
