@@ -5,6 +5,7 @@
 //! what is not JSON is stored as well. Not here: sockets, limits of the wire, HTTP status (see `ingest`).
 
 mod budget;
+mod captured;
 
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -116,6 +117,9 @@ pub enum Refusal {
     /// There is no memory for the decoded body now.
     #[error(transparent)]
     Overloaded(#[from] Spent),
+    /// It hands a secret over that cannot be kept.
+    #[error("the secret cannot be kept now")]
+    NotKept(#[source] io::Error),
     /// It is verified, but the store does not take it now.
     #[error("the event cannot be stored now")]
     Unavailable(#[source] StoreError),
@@ -223,11 +227,15 @@ impl Intake {
             url: source.url.as_deref(),
             query: request.query.as_deref(),
             wire: &request.wire,
+            armed: self.waits_for_secret(source, now),
             ..Inbound::new(&request.method, &request.headers, &body)
         };
         let verified = match source.checks.verify(&inbound, now) {
             Ok(Verdict::Event(verified)) => verified,
             Ok(Verdict::Reply(reply)) => {
+                let head = (request.client, &request.method, &request.headers);
+                self.take_over(source, &reply, head, request.wire.len())
+                    .await?;
                 let challenge = reply.challenge.as_deref();
                 tracing::debug!(source = %source.name, challenge, "handshake answered");
                 return Ok(Accepted::Reply(reply));
@@ -275,6 +283,35 @@ impl Intake {
             "request verified"
         );
         Ok(accepted)
+    }
+
+    fn waits_for_secret(&self, source: &Source, now: Timestamp) -> bool {
+        source.captured.is_some() && self.live.armed.until(&source.name, now).is_some()
+    }
+
+    /// Keeps the secret that a challenge hands over, if it does. Of two at a time one is too late.
+    async fn take_over(
+        &self,
+        source: &Source,
+        reply: &Reply,
+        head: (IpAddr, &Method, &HeaderMap),
+        size: usize,
+    ) -> Result<(), Refusal> {
+        let Some(secret) = &reply.captured else {
+            return Ok(());
+        };
+        let armed = self.live.armed.take(&source.name, self.clock.now());
+        let (Some(path), Some(until)) = (&source.captured, armed) else {
+            return Err(self.unverified(source, VerifyError::NotArmed, head, size));
+        };
+        let client = head.0;
+        if let Err(error) = captured::keep(path.clone(), secret.clone()).await {
+            self.live.armed.arm(&source.name, until);
+            tracing::error!(source = %source.name, %error, path = %path.display(), "a secret that was handed over cannot be kept");
+            return Err(Refusal::NotKept(error));
+        }
+        tracing::info!(source = %source.name, %client, path = %path.display(), "a secret was handed over and is kept; the source waits for no other");
+        Ok(())
     }
 
     /// Notes that a request of `size` bytes did not verify.

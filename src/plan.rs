@@ -200,6 +200,9 @@ pub enum Unmatched {
     Drop,
 }
 
+/// Most secrets that are kept of those that were handed over to a source; a vendor hands over one for each of its webhooks.
+pub const MAX_CAPTURED: usize = 16;
+
 /// An inbound endpoint.
 #[derive(Debug)]
 pub struct Source {
@@ -211,6 +214,8 @@ pub struct Source {
     pub url: Option<String>,
     /// How senders prove themselves.
     pub checks: Checks,
+    /// The file in which secrets are kept that are handed over.
+    pub captured: Option<PathBuf>,
     /// Which addresses may send; of the client, not of a trusted proxy.
     pub allow: Allow,
     /// What good requests are answered with, where that is not status 200 with the id of the event.

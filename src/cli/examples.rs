@@ -205,7 +205,8 @@ pub(super) const EXAMPLES: [(&str, &str); 16] = [
 "routes": ["vendor-updates"],
 "last_minute": {"seconds": 60, "received": 600, "duplicates": 3, "unmatched": 0, "unverified": 6, "refused": 0},
 "failures": 7,
-"last_failure_at": "2026-01-05T09:59:00Z"
+"last_failure_at": "2026-01-05T09:59:00Z",
+"armed_until": null
 }"#,
     ),
     (

@@ -305,6 +305,7 @@ pub(super) struct Source {
     pub(super) last_minute: InCounts,
     pub(super) failures: u64,
     pub(super) last_failure_at: Option<At>,
+    pub(super) armed_until: Option<At>,
 }
 
 #[derive(Debug, Deserialize)]

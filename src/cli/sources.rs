@@ -1,12 +1,13 @@
 //! `ingate sources`: what comes in by which source, and why verification failed lately.
 
 use clap::{Args, Subcommand};
+use serde_json::{Value, json};
 
-use super::operator::OperatorArgs;
+use super::operator::{OperatorArgs, shape};
 use super::shapes::{FailedVerification, Source};
-use super::show::{Cell, Column, Look, Table, Tone};
+use super::show::{Cell, Column, Look, Table, Tone, clean};
 use super::targets::secrets_words;
-use super::{Outcome, block_on};
+use super::{Exit, Outcome, block_on, print, print_json};
 use crate::id::SourceName;
 
 #[derive(Debug, Args)]
@@ -21,6 +22,10 @@ enum SourcesCommand {
     List(ListArgs),
     /// Say what failed verification lately, and why
     Failures(FailuresArgs),
+    /// Have a source wait for a secret that its vendor hands over
+    Arm(ArmArgs),
+    /// Have a source wait for no secret any more
+    Disarm(DisarmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +51,33 @@ struct FailuresArgs {
     operator: OperatorArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Some vendors hand the secret over in a challenge of their own, which nothing proves, so it is answered only while the source is \
+    armed. It ends with the first secret, which is kept in the file that the source has as `captured`.\n\n\
+    Example: ingate sources arm asana --for 5m"
+)]
+struct ArmArgs {
+    /// The source's name
+    #[arg(value_name = "SOURCE")]
+    source: SourceName,
+    /// For how long, up to 1h
+    #[arg(long = "for", value_name = "TIME", default_value = "10m")]
+    time: String,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Example: ingate sources disarm asana")]
+struct DisarmArgs {
+    /// The source's name
+    #[arg(value_name = "SOURCE")]
+    source: SourceName,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
 pub(super) fn run(args: &SourcesArgs) -> Outcome {
     let look = Look::of_stdout();
     match &args.command {
@@ -63,6 +95,39 @@ pub(super) fn run(args: &SourcesArgs) -> Outcome {
                 failures(rows, &look).text(&look)
             })
         }
+        SourcesCommand::Arm(args) => {
+            let path = format!("/api/v1/sources/{}/arm", args.source);
+            let api = args.operator.api()?;
+            let answer = block_on(api.post_json(&path, &json!({"for": args.time})))??;
+            stands(&answer, args.operator.json, &look)
+        }
+        SourcesCommand::Disarm(args) => {
+            let path = format!("/api/v1/sources/{}/disarm", args.source);
+            let api = args.operator.api()?;
+            let answer = block_on(api.post(&path))??;
+            stands(&answer, args.operator.json, &look)
+        }
+    }
+}
+
+/// Says how a source stands after a change.
+fn stands(answer: &Value, as_json: bool, look: &Look) -> Outcome {
+    if as_json {
+        print_json(answer)?;
+    } else {
+        print(&armed_words(&shape(answer)?, look))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn armed_words(source: &Source, look: &Look) -> String {
+    let name = clean(&source.name);
+    match source.armed_until {
+        Some(until) => format!(
+            "source {name} waits for a secret until {}",
+            look.moment(until.0)
+        ),
+        None => format!("source {name} waits for no secret"),
     }
 }
 
@@ -143,5 +208,19 @@ TIME                  REASON                      CLIENT       METHOD  BYTES  IN
         assert_eq!(told, wanted, "{told}");
         contract::knows("get", "/api/v1/sources");
         contract::knows("get", "/api/v1/sources/{id}/failures");
+        let source: Source = read("Source");
+        let told = armed_words(&source, &Look::PLAIN);
+        assert_eq!(told, "source wreno waits for no secret");
+        let armed = Source {
+            armed_until: source.last_failure_at,
+            ..source
+        };
+        let told = armed_words(&armed, &Look::PLAIN);
+        assert_eq!(
+            told,
+            "source wreno waits for a secret until 2026-01-05T09:59:00Z"
+        );
+        contract::knows("post", "/api/v1/sources/{id}/arm");
+        contract::knows("post", "/api/v1/sources/{id}/disarm");
     }
 }

@@ -210,6 +210,8 @@ pub struct SourceFile {
     pub secrets: Option<Vec<SecretFile>>,
     /// What challenges carry as their token, where that is not one of the secrets.
     pub tokens: Option<Vec<SecretFile>>,
+    /// The file in which secrets are kept that challenges hand over, one a line, newest first; the daemon writes it, and it need not be there yet. For schemes with such a challenge.
+    pub captured: Option<String>,
     /// Several ways instead of one, of which any is enough; in this order.
     pub any: Option<Vec<WayFile>>,
     /// Several ways instead of one, all of which must prove a request; the first says what its id and type are.

@@ -9,6 +9,7 @@
 
 mod answer;
 mod auth;
+mod captured;
 mod cases;
 mod compile;
 mod context;

@@ -1,6 +1,7 @@
 //! Sources: `sources.NAME`.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,13 +55,14 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
         }
         let source = compile_one(cx, &at, file);
         let redact = redact(cx, &member(&at, "redact"), file.redact.as_deref());
-        if let Some((checks, _)) = &source {
+        if let Some((checks, ..)) = &source {
             warn_of_shown(cx, &member(&at, "redact"), &redact, checks);
         }
         let answer = answer::compile(cx, &member(&at, "answer"), file.answer.as_ref());
-        let checks = source.as_ref().map(|(checks, _)| checks);
+        let checks = source.as_ref().map(|(checks, ..)| checks);
         let allow = ways::allow(cx, &member(&at, "allow"), file.allow.as_deref(), checks);
-        let (Some(name), Some(path), Some((checks, dedupe))) = (parsed, path, source) else {
+        let (Some(name), Some(path), Some((checks, captured, dedupe))) = (parsed, path, source)
+        else {
             continue;
         };
         let source = Arc::new(Source {
@@ -68,6 +70,7 @@ pub(super) fn compile(cx: &mut Context<'_>, written: &[(String, Option<SourceFil
             path: path.clone(),
             url: file.url.clone(),
             checks,
+            captured,
             allow,
             answer,
             dedupe,
@@ -84,12 +87,14 @@ fn compile_one(
     cx: &mut Context<'_>,
     at: &str,
     file: &SourceFile,
-) -> Option<(Checks, Option<Dedupe>)> {
-    let checks = ways::compile(cx, at, file);
-    check_url(cx, at, file.url.as_deref(), checks.as_ref());
-    let covered = checks.as_ref().map(Checks::covers_message_id);
+) -> Option<(Checks, Option<PathBuf>, Option<Dedupe>)> {
+    let compiled = ways::compile(cx, at, file);
+    let checks = compiled.as_ref().map(|(checks, _)| checks);
+    check_url(cx, at, file.url.as_deref(), checks);
+    let covered = checks.map(Checks::covers_message_id);
     let dedupe = dedupe(cx, &member(at, "dedupe"), file.dedupe.as_ref(), covered);
-    Some((checks?, dedupe))
+    let (checks, captured) = compiled?;
+    Some((checks, captured, dedupe))
 }
 
 fn redact(cx: &mut Context<'_>, at: &str, written: Option<&[String]>) -> Redaction {

@@ -1,21 +1,29 @@
 //! How senders of a source prove themselves: one way beside the source's other keys, or several under `any`
 //! or `all`.
 
+use std::path::PathBuf;
+
+use super::captured::{self, Captured};
 use super::context::Context;
 use super::file::{SecretFile, SourceFile, WayFile};
 use super::yaml::{item, member};
 use super::{scheme, secrets};
 use crate::plan::Allow;
 use crate::proxies::Proxies;
+use crate::secret::SecretName;
 use crate::signature::{Checks, Key, Rule, Scheme, Way};
 
 /// Most ways of a source: each is tried for a request that proves nothing, and a migration has two.
 const MAX_WAYS: usize = 8;
 
 /// Compiles the ways of a source; what is wrong goes to the report.
-pub(super) fn compile(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Option<Checks> {
+pub(super) fn compile(
+    cx: &mut Context<'_>,
+    at: &str,
+    file: &SourceFile,
+) -> Option<(Checks, Option<PathBuf>)> {
     let (rule, key, ways) = match (&file.any, &file.all) {
-        (None, None) => return one(cx, at, &way_of(file)).map(Checks::one),
+        (None, None) => return alone(cx, at, file),
         (Some(ways), None) => (Rule::Any, "any", ways),
         (None, Some(ways)) => (Rule::All, "all", ways),
         (Some(_), Some(_)) => {
@@ -29,12 +37,18 @@ pub(super) fn compile(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Opti
         ("scheme", file.scheme.is_some()),
         ("secrets", file.secrets.is_some()),
         ("tokens", file.tokens.is_some()),
+        ("captured", file.captured.is_some()),
     ];
     for (name, _) in own.into_iter().filter(|(_, there)| *there) {
-        let message = format!("with `{key}`, each way has its own `{name}`");
-        let help = Some(format!(
-            "such as `{key}: [{{preset: .., secrets: [..]}}, ..]`"
-        ));
+        let (message, help) = match name {
+            "captured" => (only_alone(), None),
+            _ => (
+                format!("with `{key}`, each way has its own `{name}`"),
+                Some(format!(
+                    "such as `{key}: [{{preset: .., secrets: [..]}}, ..]`"
+                )),
+            ),
+        };
         cx.report.key_error(&member(at, name), message, help);
     }
     let path = member(at, key);
@@ -46,14 +60,39 @@ pub(super) fn compile(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Opti
     let compiled: Vec<Option<Way>> = ways
         .iter()
         .enumerate()
-        .map(|(i, way)| one(cx, &item(&path, i), way))
+        .map(|(i, way)| {
+            let at = item(&path, i);
+            let scheme = scheme_of(cx, &at, way);
+            if scheme.as_ref().is_some_and(Scheme::captures) {
+                cx.report.error(&at, only_alone());
+            }
+            one(cx, &at, way, scheme, None)
+        })
         .collect();
     let mut compiled = compiled.into_iter().collect::<Option<Vec<Way>>>()?;
     if compiled.is_empty() {
         return None;
     }
     let others = compiled.split_off(1);
-    Some(Checks::several(rule, compiled.pop()?, others))
+    Some((Checks::several(rule, compiled.pop()?, others), None))
+}
+
+fn only_alone() -> String {
+    "a source to which secrets are handed over has one way alone".to_owned()
+}
+
+/// A source with one way, and the file of the secrets that are handed over to it.
+fn alone(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Option<(Checks, Option<PathBuf>)> {
+    let way = way_of(file);
+    let scheme = scheme_of(cx, at, &way);
+    let captured = captured::read(cx, at, file, scheme.as_ref());
+    let kept = captured.as_ref().filter(|captured| captured.path.is_some());
+    let compiled = one(cx, at, &way, scheme, kept);
+    Some((Checks::one(compiled?), captured?.path))
+}
+
+fn scheme_of(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Scheme> {
+    scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref())
 }
 
 fn way_of(file: &SourceFile) -> WayFile {
@@ -65,16 +104,32 @@ fn way_of(file: &SourceFile) -> WayFile {
     }
 }
 
-fn one(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Way> {
-    let scheme = scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref());
-    let keys = keys(cx, at, file, scheme.as_ref());
+/// A way; the secrets that were handed over stand behind those of the configuration.
+fn one(
+    cx: &mut Context<'_>,
+    at: &str,
+    file: &WayFile,
+    scheme: Option<Scheme>,
+    captured: Option<&Captured>,
+) -> Option<Way> {
+    let mut keys = match (captured, file.secrets.as_deref()) {
+        (Some(_), None | Some([])) => Some(Vec::new()),
+        _ => keys(cx, at, file, scheme.as_ref()),
+    };
+    let mut names = secrets::names(file.secrets.as_deref());
+    if let (Some(captured), Some(keys)) = (captured, &mut keys) {
+        keys.extend(captured.keys.iter().cloned());
+        let path = captured.path.iter().map(|path| path.display().to_string());
+        let name = path.map(SecretName::File).cycle();
+        names.extend(name.take(captured.keys.len()));
+    }
     let tokens = tokens(cx, at, file.tokens.as_deref(), scheme.as_ref());
     Some(Way {
         scheme: scheme?,
         name: scheme::name(file.preset.as_deref()),
         keys: keys?,
         tokens: tokens?,
-        secrets: secrets::names(file.secrets.as_deref()),
+        secrets: names,
     })
 }
 

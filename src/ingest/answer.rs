@@ -137,7 +137,7 @@ impl From<Refusal> for Denial {
             Refusal::Unverified(VerifyError::NoCertificate) => Self::NoCertificate,
             Refusal::Unverified(error) => Self::Unverified(error.name()),
             Refusal::Overloaded(_) => Self::Overloaded,
-            Refusal::Unavailable(_) => Self::Unavailable,
+            Refusal::NotKept(_) | Refusal::Unavailable(_) => Self::Unavailable,
         }
     }
 }
@@ -355,6 +355,7 @@ mod tests {
             status: 200,
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain"))],
             body: Bytes::from_static(b"<script>"),
+            captured: None,
         };
         let (status, body, headers) = parts(Ok(Accepted::Reply(reply)), false).await;
         assert_eq!((status, body.as_str()), (200, "<script>"));

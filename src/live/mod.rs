@@ -4,6 +4,7 @@
 //! Promise: who tells never waits for who reads, and pays for a short lock and a small allocation; nothing of a body and
 //! no value of a header is kept. Not here: what is stored (see `store`), metrics (see `metrics`).
 
+mod armed;
 mod feed;
 mod refused;
 mod series;
@@ -11,6 +12,7 @@ mod tally;
 
 use jiff::Timestamp;
 
+pub use self::armed::{Armed, MAX_ARMED};
 pub use self::feed::{AttemptNews, Entry, EventNews, Feed, Heard, News, Place, Reader};
 pub use self::refused::{Failed, Failures, Refused};
 pub use self::series::{Columns, STEP_TICKS, Series, Waiting, Which, Window};
@@ -29,6 +31,8 @@ pub struct Live {
     pub series: Series,
     /// What failed verification.
     pub refused: Refused,
+    /// Sources that wait for a secret.
+    pub armed: Armed,
 }
 
 impl Live {
@@ -41,6 +45,7 @@ impl Live {
             tallies: Tallies::default(),
             series: Series::new(now),
             refused: Refused::default(),
+            armed: Armed::default(),
         }
     }
 }

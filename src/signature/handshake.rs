@@ -20,6 +20,10 @@ use super::key::Key;
 use super::scheme::Scheme;
 use super::{Inbound, Reply, VerifyError};
 use crate::json::Ref;
+use crate::secret::Secret;
+
+/// Longest secret that is handed over, in bytes; it is echoed in a header.
+const MAX_SECRET_BYTES: usize = 256;
 
 /// The value of a condition that any value meets.
 const ANY: &str = "*";
@@ -46,6 +50,8 @@ pub(super) enum Proof {
     Token(String),
     /// Nothing.
     Open,
+    /// That it is waited for: it hands the secret over, in this header.
+    Capture(HeaderName),
 }
 
 /// What a request must be like: its method, query parameters, headers, values in its body, and what its
@@ -124,6 +130,46 @@ pub(super) fn by_signature(
     answered(scheme, keys, &challenge, |handshake| {
         handshake.proof == Proof::Signed || (handshake.proof == Proof::Open && !signed)
     })
+}
+
+/// The answer, if this request by POST, which has no signature, is a challenge that hands a secret over.
+///
+/// # Errors
+/// If it is one, and not waited for.
+pub(super) fn capture(
+    scheme: &Scheme,
+    keys: &[Key],
+    request: &Inbound<'_>,
+    json: Option<Ref<'_>>,
+) -> Result<Option<Reply>, VerifyError> {
+    let challenge = Challenge::new(request, json);
+    if challenge.has_single_parameters().is_err() {
+        return Ok(None);
+    }
+    for handshake in &scheme.handshakes {
+        let Proof::Capture(name) = &handshake.proof else {
+            continue;
+        };
+        let secret = challenge.header(name).and_then(|text| secret(scheme, text));
+        let Some(secret) = secret.filter(|_| handshake.fits(&challenge)) else {
+            continue;
+        };
+        if !request.armed {
+            return Err(VerifyError::NotArmed);
+        }
+        if let Some(reply) = handshake.reply(&challenge, scheme, keys) {
+            let captured = Some(secret);
+            return Ok(Some(Reply { captured, ..reply }));
+        }
+    }
+    Ok(None)
+}
+
+/// A secret that was handed over: one line of visible characters that the scheme can use.
+fn secret(scheme: &Scheme, text: &str) -> Option<Secret> {
+    let plain = text.len() <= MAX_SECRET_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let secret = Some(Secret::new(text)).filter(|_| plain)?;
+    scheme.verifying_key(&secret).is_ok().then_some(secret)
 }
 
 fn answered(
@@ -227,7 +273,8 @@ impl Handshake {
             key: keys.first(),
             for_anybody: self.proof != Proof::Signed,
         };
-        let about = (self.name.clone(), self.proof != Proof::Open);
+        let proven = matches!(self.proof, Proof::Signed | Proof::Token(_));
+        let about = (self.name.clone(), proven);
         self.answer.reply(about, challenge, &signing)
     }
 }

@@ -40,6 +40,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
 use crate::json::Document;
+use crate::secret::Secret;
 
 /// Longest message id or type in bytes; both become keys, labels of log lines and headers.
 pub const MAX_TEXT_BYTES: usize = 256;
@@ -225,6 +226,8 @@ pub struct Reply {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Body.
     pub body: Bytes,
+    /// A secret that it hands over; it is to be kept before the answer.
+    pub captured: Option<Secret>,
 }
 
 /// Why a request is not verified. The names are a closed list, shared with the vectors.

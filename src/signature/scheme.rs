@@ -143,6 +143,7 @@ impl Scheme {
     pub fn is_credential(&self, header: &HeaderName) -> bool {
         let place = self.signature.as_ref().map(|form| &form.place);
         matches!(place, Some(SignaturePlace::At(Place::Header(name))) if name == header)
+            || self.captured_in().any(|name| name == header)
     }
 
     /// Whether the signature covers the message id: as a part of the signed content, or within the signed body. That of a
@@ -178,6 +179,21 @@ impl Scheme {
     #[must_use]
     pub fn needs_secrets(&self) -> bool {
         self.algorithm != Algorithm::Address
+    }
+
+    /// Whether a challenge hands a secret over.
+    #[must_use]
+    pub fn captures(&self) -> bool {
+        self.captured_in().next().is_some()
+    }
+
+    /// The headers in which secrets are handed over.
+    fn captured_in(&self) -> impl Iterator<Item = &HeaderName> {
+        let handshakes = self.handshakes.iter();
+        handshakes.filter_map(|handshake| match handshake.proof() {
+            Proof::Capture(name) => Some(name),
+            Proof::Signed | Proof::Token(_) | Proof::Open => None,
+        })
     }
 
     /// Whether a challenge carries a token.

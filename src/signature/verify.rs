@@ -52,7 +52,8 @@ pub(super) fn verify_by(
     request: &Inbound<'_>,
     now: Timestamp,
 ) -> Result<Verdict, VerifyError> {
-    if keys.is_empty() && scheme.needs_secrets() {
+    let lacks_secrets = keys.is_empty() && scheme.needs_secrets();
+    if lacks_secrets && !scheme.captures() {
         return Err(VerifyError::EmptySecret);
     }
     if request.method != Method::POST {
@@ -61,13 +62,19 @@ pub(super) fn verify_by(
     let mut json = Json::of(scheme, request.headers, request.body);
     let signed = match Signed::read(scheme, request, &mut json) {
         Err(error @ (VerifyError::MissingSignature | VerifyError::NoSignature))
-            if scheme.has_open_challenges() =>
+            if scheme.has_open_challenges() || scheme.captures() =>
         {
-            let reply = handshake::open(scheme, keys, request, json.parsed());
+            let mut reply = handshake::capture(scheme, keys, request, json.parsed())?;
+            if reply.is_none() {
+                reply = handshake::open(scheme, keys, request, json.parsed());
+            }
             return reply.map(Verdict::Reply).ok_or(error);
         }
         signed => signed?,
     };
+    if lacks_secrets {
+        return Err(VerifyError::EmptySecret);
+    }
     let key = signed.proven_by(scheme, keys, request, &mut json)?;
     id_is_no_other_split(scheme, signed.id.as_deref())?;
 

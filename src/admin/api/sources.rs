@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::note;
 use crate::admin::Door;
-use crate::admin::answer::{Answer, Refusal, json};
+use crate::admin::answer::{Answer, Code, Refusal, json};
 use crate::admin::query;
 use crate::admin::routes::Call;
-use crate::admin::shapes::{FailedShape, InShape, PageShape, RouteShape, SourceShape};
+use crate::admin::shapes::{ArmShape, FailedShape, InShape, PageShape, RouteShape, SourceShape};
 use crate::plan::{Plan, Source};
 
 /// `GET /api/v1/sources`: all sources of the configuration, by name, on one page.
@@ -40,6 +41,39 @@ pub(in crate::admin) async fn failures(door: Arc<Door>, call: Call) -> Answer {
     Ok(json(StatusCode::OK, &PageShape::whole(shapes.collect())))
 }
 
+/// `POST /api/v1/sources/{id}/arm`: has it wait for a secret that is handed over; answers with it.
+pub(in crate::admin) async fn arm(door: Arc<Door>, call: Call) -> Answer {
+    query::nothing(&call.query)?;
+    let asked: ArmShape = call.json()?;
+    let time = asked.time().map_err(Refusal::bad_body)?;
+    let plan = door.admin.plan.get();
+    let source = named(&plan, &call)?;
+    if source.captured.is_none() {
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            Code::WrongState,
+            "no secrets are handed over to this source: it has no `captured`",
+        ));
+    }
+    let until = door.admin.clock.now() + time;
+    // What is noted first may come to nothing; what is done without being noted may not.
+    note(&door, call.actor, "arm", &source.name, &Ok(())).await?;
+    door.admin.live.armed.arm(&source.name, until);
+    tracing::info!(source = %source.name, %until, "an operator has a source wait for a secret");
+    Ok(json(StatusCode::OK, &shape(&door, source, &plan)))
+}
+
+/// `POST /api/v1/sources/{id}/disarm`: has it wait no more; answers with it.
+pub(in crate::admin) async fn disarm(door: Arc<Door>, call: Call) -> Answer {
+    let plan = door.admin.plan.get();
+    let source = named(&plan, &call)?;
+    let (armed, now) = (&door.admin.live.armed, door.admin.clock.now());
+    armed.take(&source.name, now);
+    note(&door, call.actor, "disarm", &source.name, &Ok(())).await?;
+    tracing::info!(source = %source.name, "an operator has a source wait for no secret");
+    Ok(json(StatusCode::OK, &shape(&door, source, &plan)))
+}
+
 /// `GET /api/v1/routes`: all routes, in the order of the configuration, on one page.
 pub(in crate::admin) async fn routes(door: Arc<Door>, call: Call) -> Answer {
     query::nothing(&call.query)?;
@@ -60,5 +94,6 @@ pub(super) fn shape<'a>(door: &Door, source: &'a Source, plan: &'a Plan) -> Sour
     let (live, now) = (&door.admin.live, door.admin.clock.now());
     let minute = live.series.source_minute(&source.name, now, &live.tallies);
     let failures = live.refused.count(&source.name);
-    SourceShape::new(source, plan, InShape::new(minute), failures)
+    let armed = live.armed.until(&source.name, now);
+    SourceShape::new(source, plan, InShape::new(minute), failures, armed)
 }

@@ -26,7 +26,7 @@ pub(super) use self::replays::{
 };
 pub(super) use self::routes::RouteShape;
 pub(super) use self::routing::RoutingShape;
-pub(super) use self::sources::{FailedShape, SourceShape};
+pub(super) use self::sources::{ArmShape, FailedShape, SourceShape};
 pub(super) use self::targets::{ProbeShape, TargetShape, TargetState};
 pub(super) use self::templates::{
     CompleteRequest, HeaderRequest, RenderRequest, SampleRef, SampleRequest, SampleRowShape,

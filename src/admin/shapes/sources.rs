@@ -1,14 +1,20 @@
 //! Sources, and what failed verification at them.
 
-use serde::Serialize;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use super::Time;
 use super::live::InShape;
 use crate::id::{RouteName, SourceName};
-use crate::live::Failed;
+use crate::live::{Failed, MAX_ARMED};
 use crate::plan::{Dedupe, DedupeBy, Plan, Source};
 use crate::secret::SecretName;
+use crate::units::parse_duration;
 use jiff::Timestamp;
+
+/// For how long a source is armed unless that is said: as long as it takes to set a webhook up elsewhere.
+const ARMED: Duration = Duration::from_secs(600);
 
 /// Where a secret comes from; never the secret.
 #[derive(Debug, Serialize)]
@@ -54,6 +60,31 @@ pub(in crate::admin) struct SourceShape<'a> {
     /// Requests that failed verification since the start.
     failures: u64,
     last_failure_at: Option<Time>,
+    /// Until when it waits for a secret that is handed over; null if it does not.
+    armed_until: Option<Time>,
+}
+
+/// For how long a source is to wait for a secret.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::admin) struct ArmShape {
+    /// Such as `10m`.
+    #[serde(rename = "for", default)]
+    time: Option<String>,
+}
+
+impl ArmShape {
+    /// As long as is asked for, if so long it may be.
+    pub(in crate::admin) fn time(&self) -> Result<Duration, String> {
+        let Some(text) = &self.time else {
+            return Ok(ARMED);
+        };
+        let time = parse_duration(text).map_err(|error| format!("`for`: {error}"))?;
+        if time.is_zero() || time > MAX_ARMED {
+            return Err("`for`: a source can be armed for up to 1h".to_owned());
+        }
+        Ok(time)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -81,6 +112,7 @@ impl<'a> SourceShape<'a> {
         plan: &'a Plan,
         last_minute: InShape,
         (failures, last): (u64, Option<Timestamp>),
+        armed: Option<Timestamp>,
     ) -> Self {
         let takes = plan.router.routes().iter();
         let takes = takes.filter(|route| route.from.contains(&source.name));
@@ -95,6 +127,7 @@ impl<'a> SourceShape<'a> {
             last_minute,
             failures,
             last_failure_at: last.map(Time),
+            armed_until: armed.map(Time),
         }
     }
 }

@@ -91,6 +91,7 @@ pub(crate) fn source(name: &str) -> Source {
         allow: Allow::All,
         answer: None,
         dedupe: None,
+        captured: None,
         trust_trace: false,
         redact: Redaction::default(),
     }

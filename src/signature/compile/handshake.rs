@@ -10,7 +10,9 @@ use super::{Faults, given};
 use crate::signature::encoding::Encoding;
 use crate::signature::handshake::{Answer, Echo, Handshake, Origin, Proof, Shape, Text};
 use crate::signature::key::Algorithm;
-use crate::signature::record::{HandshakeRecord, ReplyRecord, SchemeRecord, WhenRecord};
+use crate::signature::record::{
+    CaptureRecord, HandshakeRecord, ReplyRecord, SchemeRecord, WhenRecord,
+};
 
 /// Headers of an answer that follow from its body or from the connection, or that would make more of what
 /// is echoed than text.
@@ -79,7 +81,7 @@ fn handshake(
             faults.add(format!("{path}.when.{field}"), not_a_pointer(pointer));
         }
     }
-    let proof = proof(record, &method, path, faults);
+    let proof = proof(record, (&method, algorithm), path, faults);
     let answer = answer(record.reply.as_ref(), algorithm, path, faults);
     Some(Handshake::new(
         record.name.clone(),
@@ -104,9 +106,14 @@ fn headers_of(when: &WhenRecord, path: &str, faults: &mut Faults) -> Vec<(Header
 }
 
 /// What proves a challenge: its signature by POST, else a token, or nothing where that is said.
-fn proof(record: &HandshakeRecord, method: &Method, path: &str, faults: &mut Faults) -> Proof {
-    if record.capture.is_some() {
-        faults.add(format!("{path}.capture"), "not supported yet");
+fn proof(
+    record: &HandshakeRecord,
+    (method, algorithm): (&Method, Algorithm),
+    path: &str,
+    faults: &mut Faults,
+) -> Proof {
+    if let Some(capture) = &record.capture {
+        return captured(record, capture, (method, algorithm), path, faults);
     }
     let token = record.token.as_ref().and_then(|t| given(t.query.as_ref()));
     let open = record.open == Some(true);
@@ -132,6 +139,44 @@ fn proof(record: &HandshakeRecord, method: &Method, path: &str, faults: &mut Fau
         None if open => Proof::Open,
         None => Proof::Signed,
     }
+}
+
+/// A challenge that hands a secret over, which nothing can have proven before.
+fn captured(
+    record: &HandshakeRecord,
+    capture: &CaptureRecord,
+    (method, algorithm): (&Method, Algorithm),
+    path: &str,
+    faults: &mut Faults,
+) -> Proof {
+    for (field, there) in [
+        ("token", record.token.is_some()),
+        ("open", record.open == Some(true)),
+    ] {
+        if there {
+            let message =
+                "a challenge that hands a secret over is proven by nothing but being waited for";
+            faults.add(format!("{path}.{field}"), message);
+        }
+    }
+    let path = format!("{path}.capture");
+    if *method != Method::POST {
+        faults.add(&*path, "a challenge that hands a secret over comes by POST");
+    }
+    if !algorithm.is_hmac() && algorithm != Algorithm::Token {
+        let message = format!(
+            "with `{}` there is no secret that both sides have",
+            algorithm.name()
+        );
+        faults.add(&*path, message);
+    }
+    let name = given(capture.header.as_ref()).map(|name| HeaderName::from_bytes(name.as_bytes()));
+    match name {
+        Some(Ok(name)) => return Proof::Capture(name),
+        Some(Err(_)) => faults.add(format!("{path}.header"), "it is not the name of a header"),
+        None => faults.add(path, "it does not say in which `header` the secret stands"),
+    }
+    Proof::Signed
 }
 
 fn answer(

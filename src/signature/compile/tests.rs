@@ -209,7 +209,17 @@ fn mistakes_are_told_with_their_path() {
             vec!["builtin", "envelope"],
         ),
         (
-            "{signature: {header: x}, handshake: [{when: {header: {s: '*'}}, capture: {header: s}, reply: {}}]}",
+            "{signature: {header: x}, handshake: [{when: {header: {s: '*'}}, capture: {}, open: true, token: {query: a}, reply: {}}, {when: {header: {s: '*'}}, capture: {header: 'a b'}, reply: {}}, {when: {method: GET, header: {s: '*'}}, capture: {header: s}, reply: {}}]}",
+            vec![
+                "handshake[0].token",
+                "handshake[0].open",
+                "handshake[0].capture",
+                "handshake[1].capture.header",
+                "handshake[2].capture",
+            ],
+        ),
+        (
+            "{algorithm: ed25519, signature: {header: x}, handshake: [{when: {header: {s: '*'}}, capture: {header: s}, reply: {}}]}",
             vec!["handshake[0].capture"],
         ),
     ] {

@@ -122,6 +122,7 @@ impl Answer {
             status: self.status,
             headers,
             body: Bytes::from(body),
+            captured: None,
         })
     }
 }
