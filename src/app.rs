@@ -27,7 +27,7 @@ use crate::config::Inputs;
 use crate::dispatch::Dispatcher;
 use crate::id::Digest;
 use crate::ingest::{self, Ingest};
-use crate::intake::Intake;
+use crate::intake::{Intake, Outside};
 use crate::live::{self, Live, Waiting};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
@@ -200,7 +200,9 @@ impl App {
             Arc::clone(&self.metrics),
         ));
         tokio::spawn(Arc::clone(&replays).run());
+        let outside = Arc::new(Outside::default());
         let admin = Arc::new(Admin {
+            outside: Arc::clone(&outside),
             replays: Arc::clone(&replays),
             plan: self.plan.clone(),
             store: Arc::clone(&self.store),
@@ -217,6 +219,7 @@ impl App {
             Arc::clone(&self.metrics),
             Arc::clone(&live),
         );
+        let intake = intake.through(outside);
         let ingest = Ingest::new(
             self.plan.clone(),
             intake,

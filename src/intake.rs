@@ -6,6 +6,7 @@
 
 mod budget;
 mod captured;
+mod outside;
 
 use std::io::{self, Read};
 use std::net::IpAddr;
@@ -26,11 +27,12 @@ use crate::live::{EventNews, Failed, Live, News};
 use crate::metrics::Metrics;
 use crate::plan::{Dedupe, DedupeBy, Plan, Source, Unmatched};
 use crate::routing::deliveries;
-use crate::signature::{Inbound, Reply, Verdict, Verified, VerifyError};
+use crate::signature::{Inbound, Reply, Subscription, Verdict, Verified, VerifyError};
 use crate::store::{Admission, DedupeKey, Novelty, Receipt, Store, StoreError};
 use crate::trace::{self, Parent};
 
 pub use budget::{Budget, Held, Spent};
+pub use outside::{Fetch, Https, Outside};
 
 /// What turns requests into events.
 pub struct Intake {
@@ -38,6 +40,7 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     live: Arc<Live>,
+    outside: Arc<Outside>,
 }
 
 /// A request that arrived whole.
@@ -188,7 +191,14 @@ impl Intake {
             clock,
             metrics,
             live,
+            outside: Arc::default(),
         }
+    }
+
+    /// The same, with what others are asked by.
+    #[must_use]
+    pub fn through(self, outside: Arc<Outside>) -> Self {
+        Self { outside, ..self }
     }
 
     /// Whether the source hears requests from this address at all; asked before the body is read.
@@ -230,12 +240,23 @@ impl Intake {
             armed: self.waits_for_secret(source, now),
             ..Inbound::new(&request.method, &request.headers, &body)
         };
+        let certificate = match source.checks.certificate_url(&inbound) {
+            Some(url) => self.outside.certificate(&url, &plan.egress, now).await,
+            None => None,
+        };
+        let inbound = Inbound {
+            certificate: certificate.as_deref(),
+            ..inbound
+        };
         let verified = match source.checks.verify(&inbound, now) {
             Ok(Verdict::Event(verified)) => verified,
             Ok(Verdict::Reply(reply)) => {
                 let head = (request.client, &request.method, &request.headers);
                 self.take_over(source, &reply, head, request.wire.len())
                     .await?;
+                if let Some(subscription) = &reply.subscription {
+                    self.subscribe(plan, source, subscription).await;
+                }
                 let challenge = reply.challenge.as_deref();
                 tracing::debug!(source = %source.name, challenge, "handshake answered");
                 return Ok(Accepted::Reply(reply));
@@ -312,6 +333,33 @@ impl Intake {
         }
         tracing::info!(source = %source.name, %client, path = %path.display(), "a secret was handed over and is kept; the source waits for no other");
         Ok(())
+    }
+
+    /// Confirms a subscription where that is configured, else has it wait for an operator.
+    async fn subscribe(&self, plan: &Plan, source: &Source, subscription: &Subscription) {
+        let Subscription {
+            topic,
+            url,
+            at_once,
+        } = subscription;
+        let name = &source.name;
+        if *at_once {
+            match self.outside.confirm(url, &plan.egress).await {
+                Ok(()) => {
+                    tracing::info!(source = %name, topic, "a subscription is confirmed");
+                    return;
+                }
+                Err(error) => {
+                    tracing::warn!(source = %name, topic, error, "a subscription cannot be confirmed");
+                }
+            }
+        }
+        let waiting = &self.live.subscriptions;
+        waiting.wait(name, topic, url.clone(), self.clock.now());
+        tracing::warn!(
+            source = %name, topic,
+            "a subscription waits to be confirmed, for three days: ingate sources confirm {name}"
+        );
     }
 
     /// Notes that a request of `size` bytes did not verify.

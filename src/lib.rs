@@ -27,6 +27,7 @@
 //! | 0 | [`decimal`] | numbers compared by their text |
 //! | 0 | [`json`] | a JSON text parsed into one flat document |
 //! | 0 | [`units`] | durations and sizes as people write them |
+//! | 0 | [`certificate`] | what a certificate says |
 //! | 0 | [`metrics`] | every metric |
 //! | 0 | [`service`] | words to the service manager |
 //! | 0 | [`excerpt`] | an error with its line and a caret |
@@ -72,6 +73,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod clock;

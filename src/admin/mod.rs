@@ -31,6 +31,7 @@ use self::answer::{Code, Refusal};
 use crate::clock::Clock;
 use crate::dispatch::Lanes;
 use crate::id::TargetName;
+use crate::intake::Outside;
 use crate::listener::{self, Bounds};
 use crate::live::Live;
 use crate::metrics::Metrics;
@@ -79,6 +80,8 @@ pub struct Admin {
     pub metrics: Arc<Metrics>,
     /// What goes on now and lately.
     pub live: Arc<Live>,
+    /// What others are asked by.
+    pub outside: Arc<Outside>,
     /// Many deliveries again.
     pub replays: Arc<Replays>,
     /// Set once the daemon has begun to stop; `/readyz` says so.

@@ -211,6 +211,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/api/v1/sources/{id}/failures", to!(sources::failures)),
     json(BODY_BYTES, post("/api/v1/sources/{id}/arm", to!(sources::arm))),
     post("/api/v1/sources/{id}/disarm", to!(sources::disarm)),
+    post("/api/v1/sources/{id}/confirm", to!(sources::confirm)),
     get("/api/v1/routes", to!(sources::routes)),
     post("/api/v1/reload", to!(configuration::reload)),
     get("/api/v1/audit", to!(configuration::audit)),

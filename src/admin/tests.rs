@@ -63,6 +63,7 @@ async fn open(token: Option<&str>) -> Open {
     let admin = Arc::new(Admin {
         plan: plan.clone(),
         reloader: None,
+        outside: Arc::default(),
         replays,
         store: Arc::<MemoryStore>::clone(&store),
         lanes: Arc::clone(&lanes),
@@ -335,6 +336,7 @@ async fn a_door_that_was_opened_under_another_plan_lets_in_by_the_one_in_force()
         let store = MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock));
         let door = super::Door {
             admin: Arc::new(Admin {
+                outside: Arc::default(),
                 replays: Arc::new(Replays::new(
                     current_plan.clone(),
                     Arc::<MemoryStore>::clone(&store),

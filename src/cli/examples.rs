@@ -206,7 +206,8 @@ pub(super) const EXAMPLES: [(&str, &str); 16] = [
 "last_minute": {"seconds": 60, "received": 600, "duplicates": 3, "unmatched": 0, "unverified": 6, "refused": 0},
 "failures": 7,
 "last_failure_at": "2026-01-05T09:59:00Z",
-"armed_until": null
+"armed_until": null,
+"unconfirmed": []
 }"#,
     ),
     (
@@ -254,7 +255,7 @@ pub(super) const EXAMPLES: [(&str, &str); 16] = [
 "dead": 3,
 "oldest_pending_at": "2026-01-05T09:58:20Z",
 "replays_running": 1,
-"sources": [{"name": "wreno", "path": "/in/wreno", "scheme": "wreno", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}], "dedupe": {"by": "id", "for_seconds": 86400}, "redact": [], "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "received": 600, "duplicates": 3, "unmatched": 0, "unverified": 6, "refused": 0}, "failures": 7, "last_failure_at": "2026-01-05T09:59:00Z"}],
+"sources": [{"name": "wreno", "path": "/in/wreno", "scheme": "wreno", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}], "dedupe": {"by": "id", "for_seconds": 86400}, "redact": [], "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "received": 600, "duplicates": 3, "unmatched": 0, "unverified": 6, "refused": 0}, "failures": 7, "last_failure_at": "2026-01-05T09:59:00Z", "armed_until": null, "unconfirmed": []}],
 "targets": [{"name": "erp", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "closed", "since": "2026-01-05T09:00:00Z", "next_probe_at": null, "consecutive_failures": 0, "last_failure": null}, "running": 2, "pending": 40, "dead": 3, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": null, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}}, {"name": "audit", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "closed", "since": "2026-01-05T09:00:00Z", "next_probe_at": null, "consecutive_failures": 0, "last_failure": null}, "running": 0, "pending": 40, "dead": 0, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": {"since": "2026-01-05T09:00:00Z", "by": "operator from 127.0.0.1"}, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}}, {"name": "crm", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "open", "since": "2026-01-05T09:59:00Z", "next_probe_at": "2026-01-05T10:00:30Z", "consecutive_failures": 7, "last_failure": "status 503"}, "running": 2, "pending": 5, "dead": 0, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": null, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}}]
 }"#,
     ),

@@ -306,6 +306,7 @@ pub(super) struct Source {
     pub(super) failures: u64,
     pub(super) last_failure_at: Option<At>,
     pub(super) armed_until: Option<At>,
+    pub(super) unconfirmed: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -26,6 +26,8 @@ enum SourcesCommand {
     Arm(ArmArgs),
     /// Have a source wait for no secret any more
     Disarm(DisarmArgs),
+    /// Confirm the subscriptions that wait at a source
+    Confirm(ConfirmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -78,6 +80,20 @@ struct DisarmArgs {
     operator: OperatorArgs,
 }
 
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Amazon SNS asks whether a subscription is meant, and lets it be confirmed for three days; the daemon says so in its log, and \
+    `ingate sources list` too.\n\n\
+    Example: ingate sources confirm orders"
+)]
+struct ConfirmArgs {
+    /// The source's name
+    #[arg(value_name = "SOURCE")]
+    source: SourceName,
+    #[command(flatten)]
+    operator: OperatorArgs,
+}
+
 pub(super) fn run(args: &SourcesArgs) -> Outcome {
     let look = Look::of_stdout();
     match &args.command {
@@ -107,6 +123,12 @@ pub(super) fn run(args: &SourcesArgs) -> Outcome {
             let answer = block_on(api.post(&path))??;
             stands(&answer, args.operator.json, &look)
         }
+        SourcesCommand::Confirm(args) => {
+            let path = format!("/api/v1/sources/{}/confirm", args.source);
+            let api = args.operator.api()?;
+            let answer = block_on(api.post(&path))??;
+            stands(&answer, args.operator.json, &look)
+        }
     }
 }
 
@@ -115,19 +137,24 @@ fn stands(answer: &Value, as_json: bool, look: &Look) -> Outcome {
     if as_json {
         print_json(answer)?;
     } else {
-        print(&armed_words(&shape(answer)?, look))?;
+        print(&words_of(&shape(answer)?, look))?;
     }
     Ok(Exit::Done)
 }
 
-fn armed_words(source: &Source, look: &Look) -> String {
+fn words_of(source: &Source, look: &Look) -> String {
+    let secret = source.armed_until.map(|until| {
+        let until = look.moment(until.0);
+        format!("for a secret until {until}")
+    });
+    let topics = source.unconfirmed.join(", ");
+    let topics = (!topics.is_empty()).then(|| format!("to confirm {}", clean(&topics)));
+    let waits = [secret, topics].into_iter().flatten();
+    let waits = waits.collect::<Vec<_>>().join(", and ");
     let name = clean(&source.name);
-    match source.armed_until {
-        Some(until) => format!(
-            "source {name} waits for a secret until {}",
-            look.moment(until.0)
-        ),
-        None => format!("source {name} waits for no secret"),
+    match waits.as_str() {
+        "" => format!("source {name} waits for nothing"),
+        waits => format!("source {name} waits {waits}"),
     }
 }
 
@@ -209,17 +236,24 @@ TIME                  REASON                      CLIENT       METHOD  BYTES  IN
         contract::knows("get", "/api/v1/sources");
         contract::knows("get", "/api/v1/sources/{id}/failures");
         let source: Source = read("Source");
-        let told = armed_words(&source, &Look::PLAIN);
-        assert_eq!(told, "source wreno waits for no secret");
+        let told = words_of(&source, &Look::PLAIN);
+        assert_eq!(told, "source wreno waits for nothing");
         let armed = Source {
             armed_until: source.last_failure_at,
             ..source
         };
-        let told = armed_words(&armed, &Look::PLAIN);
+        let told = words_of(&armed, &Look::PLAIN);
         assert_eq!(
             told,
             "source wreno waits for a secret until 2026-01-05T09:59:00Z"
         );
+        let asked = Source {
+            unconfirmed: vec!["arn:a".to_owned()],
+            ..armed
+        };
+        let told = words_of(&asked, &Look::PLAIN);
+        assert!(told.ends_with("09:59:00Z, and to confirm arn:a"), "{told}");
+        contract::knows("post", "/api/v1/sources/{id}/confirm");
         contract::knows("post", "/api/v1/sources/{id}/arm");
         contract::knows("post", "/api/v1/sources/{id}/disarm");
     }

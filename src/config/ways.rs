@@ -92,7 +92,14 @@ fn alone(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Option<(Checks, O
 }
 
 fn scheme_of(cx: &mut Context<'_>, at: &str, file: &WayFile) -> Option<Scheme> {
-    scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref())
+    let scheme = scheme::compile(cx, at, file.preset.as_deref(), file.scheme.as_ref())?;
+    if scheme.lacks_topics() {
+        let at = member(&member(at, "scheme"), "topics");
+        let message = "SNS signs for everybody, so the topics are needed whose messages count";
+        let help = "such as `topics: [\"arn:aws:sns:eu-central-1:123456789012:orders\"]`";
+        cx.report.key_error(&at, message, Some(help.to_owned()));
+    }
+    Some(scheme)
 }
 
 fn way_of(file: &SourceFile) -> WayFile {
@@ -145,16 +152,20 @@ fn keys(
         .scheme
         .as_ref()
         .and_then(|own| own.algorithm.as_deref());
+    let builtin = file.scheme.as_ref().and_then(|own| own.builtin.as_deref());
     let needed = match scheme {
         Some(scheme) => scheme.needs_secrets(),
         // what is wrong with it is told already
-        None => algorithm != Some("address"),
+        None => algorithm != Some("address") && builtin != Some("sns"),
     };
     if needed {
         return secrets::keys(cx, &path, written, scheme, Scheme::verifying_key);
     }
     if written.is_some() {
-        let message = "with the algorithm `address` there are no secrets";
+        let message = match scheme.is_none_or(Scheme::is_by_address) {
+            true => "with the algorithm `address` there are no secrets",
+            false => "messages of SNS are proven by certificates, so there are no secrets",
+        };
         cx.report.key_error(&path, message, None);
         return None;
     }
@@ -198,7 +209,7 @@ pub(super) fn allow(
     written: Option<&[String]>,
     checks: Option<&Checks>,
 ) -> Allow {
-    let by_address = |checks: &Checks| checks.ways().any(|way| !way.scheme.needs_secrets());
+    let by_address = |checks: &Checks| checks.ways().any(|way| way.scheme.is_by_address());
     let Some(written) = written else {
         if checks.is_some_and(by_address) {
             let message = "only the address proves a sender here, so `allow` is needed";

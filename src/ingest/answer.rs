@@ -356,6 +356,7 @@ mod tests {
             headers: vec![(CONTENT_TYPE, HeaderValue::from_static("text/plain"))],
             body: Bytes::from_static(b"<script>"),
             captured: None,
+            subscription: None,
         };
         let (status, body, headers) = parts(Ok(Accepted::Reply(reply)), false).await;
         assert_eq!((status, body.as_str()), (200, "<script>"));

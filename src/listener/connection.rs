@@ -28,7 +28,8 @@ use tokio_rustls::server::TlsStream;
 use super::activity::{Activity, Ending, Requests};
 use super::wire::{Framing, Heads, Wire};
 use super::{Answer, Bounds, Call, Door, closing, shape};
-use crate::tls::{HTTP_2, certificate};
+use crate::certificate;
+use crate::tls::HTTP_2;
 
 /// How long a connection that is to be closed is still read from, so that a sender that is still writing
 /// gets to read the answer instead of a reset.

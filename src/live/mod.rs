@@ -8,6 +8,7 @@ mod armed;
 mod feed;
 mod refused;
 mod series;
+mod subscriptions;
 mod tally;
 
 use jiff::Timestamp;
@@ -16,6 +17,7 @@ pub use self::armed::{Armed, MAX_ARMED};
 pub use self::feed::{AttemptNews, Entry, EventNews, Feed, Heard, News, Place, Reader};
 pub use self::refused::{Failed, Failures, Refused};
 pub use self::series::{Columns, STEP_TICKS, Series, Waiting, Which, Window};
+pub use self::subscriptions::{Subscriptions, Unconfirmed};
 pub use self::tally::{InTotals, Inbound, OutTotals, Tallies};
 
 /// All of it.
@@ -33,6 +35,8 @@ pub struct Live {
     pub refused: Refused,
     /// Sources that wait for a secret.
     pub armed: Armed,
+    /// Subscriptions that wait to be confirmed.
+    pub subscriptions: Subscriptions,
 }
 
 impl Live {
@@ -46,6 +50,7 @@ impl Live {
             series: Series::new(now),
             refused: Refused::default(),
             armed: Armed::default(),
+            subscriptions: Subscriptions::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Promise: pure, as all of `signature`. Not here: what the record around it means (see `compile`).
 
+pub(super) mod sns;
 pub(super) mod twilio;
 
 /// A scheme with code of its own.
@@ -9,6 +10,8 @@ pub(super) mod twilio;
 pub(super) enum Builtin {
     /// The URL and the sorted fields of a form, or the hash of the body.
     Twilio,
+    /// Messages of a topic, signed by a key whose certificate is fetched.
+    Sns(sns::Rule),
 }
 
 impl Builtin {
@@ -16,6 +19,7 @@ impl Builtin {
     pub(super) fn signs_url(&self) -> bool {
         match self {
             Self::Twilio => true,
+            Self::Sns(_) => false,
         }
     }
 }

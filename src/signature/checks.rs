@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, Uri};
 use jiff::Timestamp;
 
 use super::verify::verify_by;
@@ -187,6 +187,13 @@ impl Checks {
             }
         }
         whole
+    }
+
+    /// Where the certificate is that a request says it is signed by, for the first way that asks for one.
+    #[must_use]
+    pub fn certificate_url(&self, request: &Inbound<'_>) -> Option<Uri> {
+        self.ways()
+            .find_map(|way| way.scheme.certificate_url(request))
     }
 
     /// Whether requests of this method can be anything at all: POST always, others if a handshake uses them.

@@ -16,7 +16,7 @@ use self::handshake::handshakes;
 use self::place::{Written, place, places_differ};
 use self::signature::{pair_can_hold_time, signature};
 use super::SchemeError;
-use super::builtin::Builtin;
+use super::builtin::{Builtin, sns};
 use super::encoding::{SecretEncoding, TimeUnit};
 use super::key::Algorithm;
 use super::record::{
@@ -133,10 +133,29 @@ fn one_of<T: Copy>(
 
 /// What has code of its own, and what then has no say.
 fn builtin(record: &SchemeRecord, algorithm: Algorithm, faults: &mut Faults) -> Option<Builtin> {
+    let is_sns = record.builtin.as_deref() == Some("sns");
+    for (path, there) in [
+        ("topics", record.topics.is_some()),
+        (
+            "confirm_subscriptions",
+            record.confirm_subscriptions.is_some(),
+        ),
+    ] {
+        if there && !is_sns {
+            faults.add(path, "it goes with `builtin: sns`");
+        }
+    }
     let builtin = match record.builtin.as_deref()? {
         "twilio" => Builtin::Twilio,
+        "sns" => Builtin::Sns(sns::Rule {
+            topics: record.topics.clone().unwrap_or_default(),
+            confirm: record.confirm_subscriptions.unwrap_or(false),
+        }),
         word => {
-            faults.add("builtin", format!("`{word}` is not known (known: twilio)"));
+            faults.add(
+                "builtin",
+                format!("`{word}` is not known (known: twilio, sns)"),
+            );
             return None;
         }
     };
@@ -149,7 +168,20 @@ fn builtin(record: &SchemeRecord, algorithm: Algorithm, faults: &mut Faults) -> 
             faults.add(path, "with `builtin`, its own code says what is signed");
         }
     }
-    if !algorithm.is_hmac() {
+    if is_sns {
+        for (path, there) in [
+            ("algorithm", record.algorithm.is_some()),
+            ("signature", record.signature.is_some()),
+            ("secret", record.secret.is_some()),
+            ("form", record.form.is_some()),
+            ("envelope", record.envelope.is_some()),
+            ("handshake", record.handshake.is_some()),
+        ] {
+            if there {
+                faults.add(path, "with `builtin: sns`, this is as SNS has it");
+            }
+        }
+    } else if !algorithm.is_hmac() {
         faults.add(
             "algorithm",
             "`builtin: twilio` goes with an HMAC, such as hmac-sha1",
@@ -178,6 +210,9 @@ fn signature_form(
     algorithm: Algorithm,
     faults: &mut Faults,
 ) -> Option<SignatureForm> {
+    if record.builtin.as_deref() == Some("sns") {
+        return None;
+    }
     if algorithm == Algorithm::Address {
         for (path, there) in [
             ("signature", record.signature.is_some()),

@@ -36,6 +36,7 @@ pub use sign::{called_url, sign};
 pub use verify::{describe, verify};
 
 use bytes::Bytes;
+use http::header::X_CONTENT_TYPE_OPTIONS;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jiff::Timestamp;
 
@@ -228,6 +229,35 @@ pub struct Reply {
     pub body: Bytes,
     /// A secret that it hands over; it is to be kept before the answer.
     pub captured: Option<Secret>,
+    /// A subscription that it asks to be confirmed.
+    pub subscription: Option<Subscription>,
+}
+
+impl Reply {
+    /// An empty answer to a challenge of this name, which is proven.
+    fn nothing_but(challenge: &str, subscription: Option<Subscription>) -> Self {
+        let nosniff = HeaderValue::from_static("nosniff");
+        Self {
+            challenge: Some(challenge.to_owned()),
+            proven: true,
+            status: 200,
+            headers: vec![(X_CONTENT_TYPE_OPTIONS, nosniff)],
+            body: Bytes::new(),
+            captured: None,
+            subscription,
+        }
+    }
+}
+
+/// A subscription that waits to be confirmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subscription {
+    /// The ARN of the topic.
+    pub topic: String,
+    /// The URL that confirms it once it is called; whoever knows it can.
+    pub url: Secret,
+    /// Whether the scheme has it confirmed without an operator.
+    pub at_once: bool,
 }
 
 /// Why a request is not verified. The names are a closed list, shared with the vectors.

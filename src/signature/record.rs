@@ -33,6 +33,12 @@ pub struct SchemeRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["twilio", "sns", null]))]
     pub builtin: Option<String>,
+    /// With `builtin: sns`: the ARNs of the topics whose messages are taken; at least one, since SNS signs for everybody.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topics: Option<Vec<String>>,
+    /// With `builtin: sns`: whether the subscription of one of these topics is confirmed as soon as SNS asks; false unless given, so that an operator confirms it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confirm_subscriptions: Option<bool>,
     /// Which bytes `{body}` stands for when a request is compressed: those on the `wire` (the default) or the `decoded` ones.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("enum" = ["wire", "decoded", null]))]
@@ -278,6 +284,8 @@ mod tests {
                 "content",
                 "body_unsigned",
                 "builtin",
+                "topics",
+                "confirm_subscriptions",
                 "body",
                 "signature",
                 "secret",

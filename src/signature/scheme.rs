@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, Uri};
 
-use super::builtin::Builtin;
+use super::Inbound;
+use super::builtin::{Builtin, sns};
 use super::encoding::{Encoding, SecretEncoding, TimeUnit};
 use super::handshake::{Handshake, Proof};
 use super::key::Algorithm;
+use crate::json::Document;
 
 /// A compiled scheme.
 #[derive(Debug, Clone)]
@@ -157,7 +159,9 @@ impl Scheme {
             return false;
         };
         let in_body = matches!(place, Place::Json(_)) && self.signs(&Part::Body);
-        in_body || self.id_part().is_some()
+        let is_of_sns = matches!(self.builtin, Some(Builtin::Sns(_)))
+            && *place == Place::Json("/MessageId".to_owned());
+        in_body || is_of_sns || self.id_part().is_some()
     }
 
     /// What of an event is read from its body, and by which JSON pointer: its id, its type.
@@ -175,10 +179,32 @@ impl Scheme {
         self.signs(&Part::Url) || self.builtin.as_ref().is_some_and(Builtin::signs_url)
     }
 
-    /// Whether it has secrets: all have, but those of which the sender's address is all the proof.
+    /// Whether it has secrets: all have, but those of which the sender's address is all the proof, or a certificate.
     #[must_use]
     pub fn needs_secrets(&self) -> bool {
-        self.algorithm != Algorithm::Address
+        !self.is_by_address() && !matches!(self.builtin, Some(Builtin::Sns(_)))
+    }
+
+    /// Whether the sender's address is all the proof.
+    #[must_use]
+    pub fn is_by_address(&self) -> bool {
+        self.algorithm == Algorithm::Address
+    }
+
+    /// Whether it does not say which topics of SNS count, so that none does.
+    #[must_use]
+    pub fn lacks_topics(&self) -> bool {
+        matches!(&self.builtin, Some(Builtin::Sns(rule)) if rule.topics.is_empty())
+    }
+
+    /// Where the certificate is that a request says it is signed by; `None` if it says none that may be asked for.
+    #[must_use]
+    pub fn certificate_url(&self, request: &Inbound<'_>) -> Option<Uri> {
+        let Some(Builtin::Sns(rule)) = &self.builtin else {
+            return None;
+        };
+        let json = Document::parse(request.body).ok()?;
+        sns::certificate_url(rule, Some(json.root()))
     }
 
     /// Whether a challenge hands a secret over.

@@ -26,6 +26,9 @@ pub fn sign(
     keys: &[Key],
     request: &Outbound<'_>,
 ) -> Result<Vec<(HeaderName, HeaderValue)>, SignError> {
+    if matches!(scheme.builtin, Some(Builtin::Sns(_))) {
+        return Err(SignError::VerifyOnly("only AWS has its key"));
+    }
     let Some(form) = &scheme.signature else {
         return Err(SignError::VerifyOnly("only the sender's address proves it"));
     };
@@ -45,7 +48,7 @@ pub fn sign(
     });
     let content = match scheme.builtin {
         Some(Builtin::Twilio) => twilio::content(request.url, request.body)?,
-        None => content(scheme, request, time.as_ref())?,
+        _ => content(scheme, request, time.as_ref())?,
     };
     let signature = signatures(scheme, form, keys, &content, time.as_ref())?;
 
@@ -78,7 +81,7 @@ pub fn sign(
 pub fn called_url<'a>(scheme: &Scheme, url: &'a str, body: &[u8]) -> Cow<'a, str> {
     let other = match scheme.builtin {
         Some(Builtin::Twilio) => twilio::to_call(url, body),
-        None => None,
+        _ => None,
     };
     other.map_or(Cow::Borrowed(url), Cow::Owned)
 }

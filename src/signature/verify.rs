@@ -21,14 +21,14 @@ use self::fields::Fields;
 pub(super) use self::read::parameter;
 use self::read::{Stamp, header, read_id, read_time, read_type, stamp};
 use super::body::Json;
-use super::builtin::{Builtin, twilio};
+use super::builtin::{Builtin, sns, twilio};
 use super::encoding::Encoding;
 use super::key::{Algorithm, Key};
 use super::scheme::{
     Part, Place, Scheme, SignatureForm, SignaturePlace, SignedBody, TimePlace, TimeRule,
 };
 use super::{
-    Content, Inbound, MAX_TEXT_BYTES, Verdict, Verified, VerifyError, cloudevents, handshake,
+    Content, Inbound, MAX_TEXT_BYTES, Reply, Verdict, Verified, VerifyError, cloudevents, handshake,
 };
 
 /// Proves a request, or says why not. Pure: `now` is an argument.
@@ -75,7 +75,7 @@ pub(super) fn verify_by(
     if lacks_secrets {
         return Err(VerifyError::EmptySecret);
     }
-    let key = signed.proven_by(scheme, keys, request, &mut json)?;
+    let key = signed.proven_by(scheme, keys, (request, now), &mut json)?;
     id_is_no_other_split(scheme, signed.id.as_deref())?;
 
     let skew_seconds = match &scheme.timestamp {
@@ -92,6 +92,11 @@ pub(super) fn verify_by(
         && let Some(reply) = handshake::by_signature(scheme, keys, request, json.parsed())
     {
         return Ok(Verdict::Reply(reply));
+    }
+    if let Some(Builtin::Sns(rule)) = &scheme.builtin
+        && let Some((name, subscription)) = sns::asks_for(rule, json.parsed())?
+    {
+        return Ok(Verdict::Reply(Reply::nothing_but(name, subscription)));
     }
     let message_id = match (signed.id, &scheme.id) {
         (None, Some(place @ Place::Json(_))) => read_id(place, request, &mut json)?,
@@ -256,13 +261,14 @@ impl Signed {
         &self,
         scheme: &Scheme,
         keys: &[Key],
-        request: &Inbound<'_>,
+        (request, now): (&Inbound<'_>, Timestamp),
         json: &mut Json<'_>,
     ) -> Result<usize, VerifyError> {
-        if scheme.signature.is_none() {
-            return Ok(0);
-        }
-        let content = match scheme.builtin {
+        let content = match &scheme.builtin {
+            Some(Builtin::Sns(rule)) => {
+                return sns::prove(rule, json.parsed(), request.certificate, now).map(|()| 0);
+            }
+            _ if scheme.signature.is_none() => return Ok(0),
             Some(Builtin::Twilio) => {
                 let contents = twilio::contents(request)?;
                 let mut found = contents

@@ -2,9 +2,7 @@
 //!
 //! Promise: a certificate and a key that do not belong together, or that nobody could use, are found before anybody
 //! connects. TLS 1.2 and 1.3, by one provider that is always named. Not here: files (see `config`), sockets (see
-//! `listener` and `client`), the inside of certificates (see [`certificate`]).
-
-pub mod certificate;
+//! `listener` and `client`), the inside of certificates (see [`crate::certificate`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +22,7 @@ use rustls::{
 
 use sha2::{Digest, Sha256};
 
+use crate::certificate;
 use crate::secret::Secret;
 
 /// What a door speaks over TLS, the first choice first.

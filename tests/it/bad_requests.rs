@@ -166,8 +166,16 @@ const MET: [(&str, &str, &str); 54] = [
         "hostile",
         "the_log_and_the_metrics_hold_no_secret_and_no_signature",
     ),
-    ("N28", "", ""),
-    ("N52", "", ""),
+    (
+        "N28",
+        "handovers",
+        "a_secret_is_taken_while_it_is_waited_for",
+    ),
+    (
+        "N52",
+        "handovers",
+        "messages_that_point_elsewhere_have_nobody_asked",
+    ),
 ];
 
 /// Entries about what no scheme here has: a signature that is a JSON web token.

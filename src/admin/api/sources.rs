@@ -11,6 +11,7 @@ use crate::admin::query;
 use crate::admin::routes::Call;
 use crate::admin::shapes::{ArmShape, FailedShape, InShape, PageShape, RouteShape, SourceShape};
 use crate::plan::{Plan, Source};
+use crate::store::StoreError;
 
 /// `GET /api/v1/sources`: all sources of the configuration, by name, on one page.
 pub(in crate::admin) async fn sources(door: Arc<Door>, call: Call) -> Answer {
@@ -74,6 +75,46 @@ pub(in crate::admin) async fn disarm(door: Arc<Door>, call: Call) -> Answer {
     Ok(json(StatusCode::OK, &shape(&door, source, &plan)))
 }
 
+/// `POST /api/v1/sources/{id}/confirm`: confirms the subscriptions that wait; answers with it.
+pub(in crate::admin) async fn confirm(door: Arc<Door>, call: Call) -> Answer {
+    let plan = door.admin.plan.get();
+    let source = named(&plan, &call)?;
+    let (waiting, name) = (&door.admin.live.subscriptions, &source.name);
+    let unconfirmed = waiting.of(name, door.admin.clock.now());
+    if unconfirmed.is_empty() {
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            Code::WrongState,
+            "no subscription waits to be confirmed",
+        ));
+    }
+    let mut done = Ok(());
+    for one in unconfirmed {
+        match door.admin.outside.confirm(&one.url, &plan.egress).await {
+            Ok(()) => {
+                waiting.done(name, &one);
+                tracing::info!(source = %name, topic = one.topic, "an operator has confirmed a subscription");
+            }
+            Err(error) => {
+                let why = format!(
+                    "the subscription of {} is not confirmed: {error}",
+                    one.topic
+                );
+                done = Err(StoreError::Unavailable(why));
+            }
+        }
+    }
+    note(&door, call.actor, "confirm", name, &done).await?;
+    if let Err(StoreError::Unavailable(why)) = done {
+        return Err(Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            Code::Unavailable,
+            why,
+        ));
+    }
+    Ok(json(StatusCode::OK, &shape(&door, source, &plan)))
+}
+
 /// `GET /api/v1/routes`: all routes, in the order of the configuration, on one page.
 pub(in crate::admin) async fn routes(door: Arc<Door>, call: Call) -> Answer {
     query::nothing(&call.query)?;
@@ -94,6 +135,9 @@ pub(super) fn shape<'a>(door: &Door, source: &'a Source, plan: &'a Plan) -> Sour
     let (live, now) = (&door.admin.live, door.admin.clock.now());
     let minute = live.series.source_minute(&source.name, now, &live.tallies);
     let failures = live.refused.count(&source.name);
-    let armed = live.armed.until(&source.name, now);
-    SourceShape::new(source, plan, InShape::new(minute), failures, armed)
+    let shape = SourceShape::new(source, plan, InShape::new(minute), failures);
+    shape.waiting_for(
+        live.armed.until(&source.name, now),
+        live.subscriptions.of(&source.name, now),
+    )
 }

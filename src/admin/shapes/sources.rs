@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Time;
 use super::live::InShape;
 use crate::id::{RouteName, SourceName};
-use crate::live::{Failed, MAX_ARMED};
+use crate::live::{Failed, MAX_ARMED, Unconfirmed};
 use crate::plan::{Dedupe, DedupeBy, Plan, Source};
 use crate::secret::SecretName;
 use crate::units::parse_duration;
@@ -62,6 +62,8 @@ pub(in crate::admin) struct SourceShape<'a> {
     last_failure_at: Option<Time>,
     /// Until when it waits for a secret that is handed over; null if it does not.
     armed_until: Option<Time>,
+    /// Topics of which a subscription waits to be confirmed.
+    unconfirmed: Vec<String>,
 }
 
 /// For how long a source is to wait for a secret.
@@ -112,7 +114,6 @@ impl<'a> SourceShape<'a> {
         plan: &'a Plan,
         last_minute: InShape,
         (failures, last): (u64, Option<Timestamp>),
-        armed: Option<Timestamp>,
     ) -> Self {
         let takes = plan.router.routes().iter();
         let takes = takes.filter(|route| route.from.contains(&source.name));
@@ -127,7 +128,22 @@ impl<'a> SourceShape<'a> {
             last_minute,
             failures,
             last_failure_at: last.map(Time),
+            armed_until: None,
+            unconfirmed: Vec::new(),
+        }
+    }
+
+    /// The same with what it waits for.
+    pub(in crate::admin) fn waiting_for(
+        self,
+        armed: Option<Timestamp>,
+        unconfirmed: Vec<Unconfirmed>,
+    ) -> Self {
+        let unconfirmed = unconfirmed.into_iter();
+        Self {
             armed_until: armed.map(Time),
+            unconfirmed: unconfirmed.map(|one| one.topic).collect(),
+            ..self
         }
     }
 }

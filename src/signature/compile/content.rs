@@ -15,6 +15,9 @@ pub(super) fn content(
     algorithm: Algorithm,
     faults: &mut Faults,
 ) -> Vec<Part> {
+    if record.builtin.is_some() {
+        return Vec::new();
+    }
     let unsigned = record.body_unsigned == Some(true);
     if matches!(algorithm, Algorithm::Token | Algorithm::Address) {
         for (path, there) in [
@@ -29,9 +32,6 @@ pub(super) fn content(
                 faults.add(path, format!("{what}, so there is no content"));
             }
         }
-        return Vec::new();
-    }
-    if record.builtin.is_some() {
         return Vec::new();
     }
     let parts = match &record.content {

@@ -205,6 +205,21 @@ fn mistakes_are_told_with_their_path() {
             vec!["content", "body_unsigned", "body", "algorithm"],
         ),
         (
+            "{builtin: sns, algorithm: hmac-sha1, content: '{body}', signature: {header: x}, secret: {}, form: {}, handshake: []}",
+            vec![
+                "content",
+                "algorithm",
+                "signature",
+                "secret",
+                "form",
+                "handshake",
+            ],
+        ),
+        (
+            "{signature: {header: x}, topics: [a], confirm_subscriptions: true}",
+            vec!["topics", "confirm_subscriptions"],
+        ),
+        (
             "{signature: {header: x}, builtin: paypal, envelope: letters}",
             vec!["builtin", "envelope"],
         ),

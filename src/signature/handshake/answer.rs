@@ -123,6 +123,7 @@ impl Answer {
             headers,
             body: Bytes::from(body),
             captured: None,
+            subscription: None,
         })
     }
 }

@@ -372,3 +372,78 @@ fn mistakes_are_told_with_their_path() {
     assert_eq!(errors[0].path, "handshake[0].reply.text");
     assert!(errors[0].message.contains("ed25519 makes no HMAC"));
 }
+
+/// N28.
+#[test]
+fn a_secret_is_taken_only_while_it_is_waited_for() {
+    let scheme = compiled(
+        "{signature: {header: x-hook-signature}, handshake: [{when: {header: {x-hook-secret: '*'}}, capture: {header: x-hook-secret}, \
+         reply: {headers: {x-hook-secret: '{header:x-hook-secret}'}}}]}",
+    );
+    assert!(scheme.captures());
+    for header in ["x-hook-secret", "x-hook-signature"] {
+        assert!(scheme.is_credential(&header.parse().unwrap()), "{header}");
+    }
+    let long = "s".repeat(257);
+    let lacking = Err(VerifyError::MissingSignature);
+    for (armed, headers, wanted) in [
+        (
+            false,
+            vec![("x-hook-secret", "b537207f20cbfa02")],
+            Err(VerifyError::NotArmed),
+        ),
+        (
+            true,
+            vec![("x-hook-secret", "b537207f20cbfa02")],
+            Ok("b537207f20cbfa02"),
+        ),
+        (true, vec![], lacking.clone()),
+        (true, vec![("x-hook-secret", "")], lacking.clone()),
+        (true, vec![("x-hook-secret", "a b")], lacking.clone()),
+        (
+            true,
+            vec![("x-hook-secret", long.as_str())],
+            lacking.clone(),
+        ),
+        (
+            true,
+            vec![("x-hook-secret", "a"), ("x-hook-secret", "b")],
+            lacking.clone(),
+        ),
+        // what is signed is no challenge, and there is no secret yet that could have signed it
+        (
+            true,
+            vec![("x-hook-secret", "a"), ("x-hook-signature", "00")],
+            Err(VerifyError::BadEncoding),
+        ),
+        (
+            true,
+            vec![
+                ("x-hook-secret", "a"),
+                ("x-hook-signature", &"00".repeat(32)),
+            ],
+            Err(VerifyError::EmptySecret),
+        ),
+    ] {
+        let mut sent = HeaderMap::new();
+        for (name, value) in &headers {
+            sent.append(*name, value.parse().unwrap());
+        }
+        let body = Bytes::from_static(b"{}");
+        let request = Inbound {
+            armed,
+            ..Inbound::post(&sent, &body)
+        };
+        let got = verify(&scheme, &[], &request, Timestamp::UNIX_EPOCH);
+        let got = got.map(|verdict| match verdict {
+            Verdict::Reply(reply) => {
+                assert!(!reply.proven);
+                let (_, echo) = reply.headers.last().unwrap();
+                assert_eq!(echo.as_bytes(), reply.captured.as_ref().unwrap().expose());
+                reply.captured.unwrap()
+            }
+            Verdict::Event(event) => panic!("{event:?}"),
+        });
+        assert_eq!(got, wanted.map(Secret::new), "{armed} {headers:?}");
+    }
+}

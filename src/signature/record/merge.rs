@@ -35,6 +35,8 @@ impl SchemeRecord {
             content: self.content.or(base.content),
             body_unsigned: self.body_unsigned.or(base.body_unsigned),
             builtin: self.builtin.or(base.builtin),
+            topics: self.topics.or(base.topics),
+            confirm_subscriptions: self.confirm_subscriptions.or(base.confirm_subscriptions),
             body: self.body.or(base.body),
             signature: merge(self.signature, base.signature, SignatureRecord::over),
             secret: merge(self.secret, base.secret, SecretRecord::over),

@@ -1,7 +1,7 @@
 //! The few facts of a certificate that are shown or compared: names, and from when to when it counts.
 //!
 //! A reader of as much DER as that takes. It judges nothing: whether a certificate is sound is the TLS library's to
-//! say, and what cannot be read here is `None`. Not here: keys, signatures, extensions.
+//! say, and what cannot be read here is `None`. Not here: signatures, extensions.
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
+const BITS: u8 = 0x03;
 const OBJECT_ID: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
@@ -17,6 +18,9 @@ const VERSION: u8 = 0xa0;
 const PRINTABLE: u8 = 0x13;
 const UTF8: u8 = 0x0c;
 const IA5: u8 = 0x16;
+
+/// The object id of keys of RSA (RFC 8017).
+const RSA: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 
 /// Parts of a name (X.520, RFC 4519) that are shown, by their object id.
 const PARTS: [(&[u8], &str); 5] = [
@@ -41,6 +45,8 @@ pub struct Facts<'a> {
     pub not_before: Timestamp,
     /// Until when it counts.
     pub not_after: Timestamp,
+    /// The key, as it stands there (SubjectPublicKeyInfo).
+    key: &'a [u8],
 }
 
 /// Reads a certificate.
@@ -54,7 +60,8 @@ pub fn read(der: &[u8]) -> Option<Facts<'_>> {
     let (_, _, rest) = any(rest)?;
     let (issuer, rest) = take(rest, SEQUENCE)?;
     let (validity, rest) = take(rest, SEQUENCE)?;
-    let (subject, _) = take(rest, SEQUENCE)?;
+    let (subject, rest) = take(rest, SEQUENCE)?;
+    let (key, _) = take(rest, SEQUENCE)?;
     let (kind, text, after) = any(validity)?;
     let not_before = time(kind, text)?;
     let (kind, text, _) = any(after)?;
@@ -64,7 +71,18 @@ pub fn read(der: &[u8]) -> Option<Facts<'_>> {
         subject,
         not_before,
         not_after,
+        key,
     })
+}
+
+/// The key of a certificate (RSAPublicKey, RFC 8017), if it is one of RSA.
+#[must_use]
+pub fn rsa_key<'a>(facts: &Facts<'a>) -> Option<&'a [u8]> {
+    let (algorithm, rest) = take(facts.key, SEQUENCE)?;
+    let (id, _) = take(algorithm, OBJECT_ID)?;
+    let (bits, _) = take(rest, BITS)?;
+    // How many bits of the last byte are none comes first.
+    bits.strip_prefix(&[0]).filter(|_| id == RSA)
 }
 
 /// A name for people, such as `CN=ops, O=Example`; what is no plain text in it is left out.
@@ -172,6 +190,7 @@ mod tests {
             let certificate = params.self_signed(&key).unwrap();
             let facts = read(certificate.der()).unwrap();
             assert_eq!(facts.issuer, facts.subject);
+            assert_eq!(rsa_key(&facts), None);
             let name = name(facts.subject);
             assert!(
                 name.contains("CN=opsé") && name.contains("O=Example"),
