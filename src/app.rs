@@ -65,6 +65,7 @@ pub struct App {
     metrics: Arc<Metrics>,
     draining: Arc<AtomicBool>,
     reloader: Option<Arc<Reloader>>,
+    outside: Arc<Outside>,
     /// A hash of what the plan was made of.
     fingerprint: Digest,
     public: Door,
@@ -127,6 +128,7 @@ impl App {
             metrics,
             draining: Arc::default(),
             reloader: None,
+            outside: Arc::default(),
             fingerprint: reload::fingerprint(&Inputs::new(), true),
             public,
             operator,
@@ -146,6 +148,13 @@ impl App {
         };
         self.reloader = Some(Arc::new(Reloader::new(config, inputs, good, parts)));
         self
+    }
+
+    /// The same with another way to ask others for certificates; no configuration can have one.
+    #[must_use]
+    pub fn with_outside(self, outside: Outside) -> Self {
+        let outside = Arc::new(outside);
+        Self { outside, ..self }
     }
 
     /// What reloads the configuration, where that is possible.
@@ -200,7 +209,7 @@ impl App {
             Arc::clone(&self.metrics),
         ));
         tokio::spawn(Arc::clone(&replays).run());
-        let outside = Arc::new(Outside::default());
+        let outside = self.outside;
         let admin = Arc::new(Admin {
             outside: Arc::clone(&outside),
             replays: Arc::clone(&replays),

@@ -36,6 +36,7 @@ pub(super) fn run(args: &SendArgs) -> Outcome {
     let body = read(&args.sample.event)?;
     let caller = Caller::public(&compiled.plan)?;
     let url = args.url.clone().unwrap_or_else(|| caller.url(&source.path));
+    let url = as_called(source, url, &body);
     let id = args.id.clone().unwrap_or_else(new_message_id);
     let event_type = args.sample.event_type.as_deref().unwrap_or("unknown");
     let mut headers = sign_as_vendor(source, &url, &id, event_type, &body)?;
@@ -69,6 +70,19 @@ pub(super) fn run(args: &SendArgs) -> Outcome {
     })
 }
 
+/// The URL with the query that the vendor would call, where that is signed and this one has none.
+fn as_called(source: &Source, url: String, body: &[u8]) -> String {
+    let scheme = &source.checks.first().scheme;
+    if !scheme.needs_url() || url.contains('?') {
+        return url;
+    }
+    let public = source.url.as_deref().unwrap_or(&url);
+    match signature::called_url(scheme, public, body).split_once('?') {
+        Some((_, query)) => format!("{url}?{query}"),
+        None => url,
+    }
+}
+
 /// The headers that the source's vendor would send now with this body to `url`, unless the source says what its
 /// public URL is.
 pub(super) fn sign_as_vendor(
@@ -78,18 +92,16 @@ pub(super) fn sign_as_vendor(
     event_type: &str,
     body: &[u8],
 ) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+    let scheme = &source.checks.first().scheme;
+    let url = signature::called_url(scheme, source.url.as_deref().unwrap_or(url), body);
     let outbound = Outbound {
         id,
         timestamp: Timestamp::now(),
         method: &Method::POST,
-        url: source.url.as_deref().unwrap_or(url),
+        url: &url,
         event_type,
         body,
     };
-    signature::sign(
-        &source.checks.first().scheme,
-        &sender_keys(source)?,
-        &outbound,
-    )
-    .map_err(|error| Failure::caused(Exit::Failed, &error))
+    signature::sign(scheme, &sender_keys(source)?, &outbound)
+        .map_err(|error| Failure::caused(Exit::Failed, &error))
 }

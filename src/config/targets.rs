@@ -22,7 +22,7 @@ use crate::id::TargetName;
 use crate::order::{OnDead, OrderBy};
 use crate::plan::{Auth, BreakerPolicy, CloudEvents, CloudEventsMode, Signer, Target};
 use crate::retry::{RetryPolicy, RetryRecord};
-use crate::signature::{Outbound, Scheme, SignError, sign};
+use crate::signature::{Outbound, Scheme, SignError, called_url, sign};
 use crate::trace::{PARENT_HEADER, STATE_HEADER};
 use crate::units::{Rate, parse_rate};
 
@@ -302,7 +302,8 @@ fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<
         secrets: secrets::names(file.secrets.as_deref()),
     };
     // Whether a scheme can sign at all is best known by trying it.
-    match sign(&signer.scheme, &signer.keys, &trial(url)) {
+    let called = called_url(&signer.scheme, url, TRIAL);
+    match sign(&signer.scheme, &signer.keys, &trial(&called)) {
         // what a body has is seen when there is one
         Ok(_) | Err(SignError::MissingPart(_)) => return Some(signer),
         Err(error) => {
@@ -317,6 +318,9 @@ fn signer(cx: &mut Context<'_>, at: &str, file: &SignFile, url: &str) -> Option<
     None
 }
 
+/// The body that is signed to see what comes of it.
+const TRIAL: &[u8] = b"{}";
+
 /// What is signed to see what comes of it.
 fn trial(url: &str) -> Outbound<'_> {
     Outbound {
@@ -325,13 +329,14 @@ fn trial(url: &str) -> Outbound<'_> {
         method: &Method::POST,
         url,
         event_type: "trial",
-        body: b"{}",
+        body: TRIAL,
     }
 }
 
 /// The signature may not stand where `auth` does.
 fn not_both(cx: &mut Context<'_>, at: &str, auth: &Auth, signer: &Signer, url: &str) {
-    let signed = sign(&signer.scheme, &signer.keys, &trial(url)).unwrap_or_default();
+    let called = called_url(&signer.scheme, url, TRIAL);
+    let signed = sign(&signer.scheme, &signer.keys, &trial(&called)).unwrap_or_default();
     let taken = auth.header_name();
     if let Some((taken, _)) = signed.iter().find(|(name, _)| Some(name) == taken.as_ref()) {
         let message = format!("`sign` puts the signature into {taken} as well");

@@ -85,9 +85,11 @@ fn only_alone() -> String {
 fn alone(cx: &mut Context<'_>, at: &str, file: &SourceFile) -> Option<(Checks, Option<PathBuf>)> {
     let way = way_of(file);
     let scheme = scheme_of(cx, at, &way);
+    let handed = file.captured.is_some() || scheme.as_ref().is_some_and(Scheme::captures);
     let captured = captured::read(cx, at, file, scheme.as_ref());
-    let kept = captured.as_ref().filter(|captured| captured.path.is_some());
-    let compiled = one(cx, at, &way, scheme, kept);
+    let nothing = Captured::default();
+    let kept = captured.as_ref().unwrap_or(&nothing);
+    let compiled = one(cx, at, &way, scheme, handed.then_some(kept));
     Some((Checks::one(compiled?), captured?.path))
 }
 
@@ -111,7 +113,7 @@ fn way_of(file: &SourceFile) -> WayFile {
     }
 }
 
-/// A way; the secrets that were handed over stand behind those of the configuration.
+/// A way. Where secrets are handed over, those stand behind the ones of the configuration, which may be none.
 fn one(
     cx: &mut Context<'_>,
     at: &str,

@@ -247,11 +247,12 @@ impl Attempter {
             insert_replay(&mut headers, mark);
         }
         if let Some(signer) = &target.sign {
+            let url = target.sent_url().to_string();
             let outbound = Outbound {
                 id: &id,
                 timestamp: self.shared.clock.now(),
                 method: &Method::POST,
-                url: &target.sent_url().to_string(),
+                url: &signature::called_url(&signer.scheme, &url, body),
                 event_type: &parts.event_type,
                 body,
             };

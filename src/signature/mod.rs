@@ -389,6 +389,9 @@ pub enum SignError {
     /// The scheme signs a part of the body that this body does not have.
     #[error("the body has nothing at `{0}`, which is signed")]
     MissingPart(String),
+    /// The scheme signs the hash of a body that is no form in the URL, which does not have it.
+    #[error("the URL has no `{0}` of this body, which is signed")]
+    MissingHash(&'static str),
     /// There is no key.
     #[error("there is no secret to sign with")]
     NoKey,

@@ -31,6 +31,7 @@ mod every_preset;
 mod faults;
 mod filters;
 mod fuzzed;
+mod handovers;
 mod hostile;
 mod http2;
 mod lifecycle;

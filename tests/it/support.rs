@@ -21,6 +21,7 @@ use hyper_util::rt::TokioIo;
 use ingate::app::App;
 use ingate::clock::{Clock, SystemClock};
 use ingate::config;
+use ingate::intake::Outside;
 use ingate::plan::{Plan, Source};
 use ingate::secret::Secret;
 use ingate::signature::{self, Outbound};
@@ -111,6 +112,19 @@ impl Daemon {
     /// The same as [`Daemon::start`] with another clock.
     pub async fn start_at(folder: &Path, config: &str, clock: Arc<dyn Clock>) -> Self {
         Self::start_by(load(folder, config), clock).await
+    }
+
+    /// The same, with others to ask who are not there.
+    pub async fn start_through(
+        folder: &Path,
+        config: &str,
+        clock: Arc<dyn Clock>,
+        outside: Outside,
+    ) -> Self {
+        record();
+        let plan = Arc::new(load(folder, config));
+        let app = App::build(Arc::clone(&plan), clock).await.unwrap();
+        Self::serve(app.with_outside(outside), plan)
     }
 
     async fn start_by(plan: Plan, clock: Arc<dyn Clock>) -> Self {
@@ -213,6 +227,16 @@ impl Daemon {
         let request = format!(
             "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             self.admin
+        );
+        let answers = exchange(self.admin, request.as_bytes()).await;
+        answers.into_iter().next().unwrap()
+    }
+
+    /// Posts JSON to the operator's door.
+    pub async fn admin_post_json(&self, path: &str, body: &str) -> Answer {
+        let (host, length) = (self.admin, body.len());
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
         );
         let answers = exchange(self.admin, request.as_bytes()).await;
         answers.into_iter().next().unwrap()

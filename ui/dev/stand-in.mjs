@@ -61,7 +61,7 @@ function source(name) {
     name, path: `/in/${name}`, scheme: name === 'wreno' ? 'wreno' : 'standard-webhooks', secrets: [{ from: 'env', name: `${name.toUpperCase()}_SECRET` }],
     dedupe: { by: 'id', for_seconds: 172_800 }, redact: name === 'shop' ? ['/contact/email'] : [], routes: ROUTES.filter((route) => route.from.includes(name)).map((route) => route.name),
     last_minute: { seconds: 60, received: lately.length, duplicates: 0, unmatched: lately.filter((one) => one.deliveries.length === 0).length, unverified: name === 'shop' ? 2 : 0, refused: 0 },
-    failures: name === 'shop' ? 2 : 0, last_failure_at: name === 'shop' ? iso(Date.now() - 50_000) : null,
+    failures: name === 'shop' ? 2 : 0, last_failure_at: name === 'shop' ? iso(Date.now() - 50_000) : null, armed_until: null, unconfirmed: [],
   };
 }
 

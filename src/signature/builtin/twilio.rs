@@ -63,10 +63,8 @@ pub(in crate::signature) fn content(url: &str, body: &[u8]) -> Result<Vec<u8>, S
     let query = url.split_once('?').map(|(_, query)| query);
     let fields = match parameter(query, HASH).ok().flatten() {
         Some(hash) if is_hash_of(&hash, body) => String::new(),
-        None if !looks_like_json(body) => {
-            fields(body).ok_or_else(|| SignError::MissingPart(HASH.to_owned()))?
-        }
-        _ => return Err(SignError::MissingPart(format!("{HASH} of the URL"))),
+        None if !looks_like_json(body) => fields(body).ok_or(SignError::MissingHash(HASH))?,
+        _ => return Err(SignError::MissingHash(HASH)),
     };
     Ok([url.as_bytes(), fields.as_bytes()].concat())
 }
@@ -342,9 +340,6 @@ mod tests {
             body: b"{}",
         };
         let error = sign(&scheme, &[key], &outbound).unwrap_err();
-        assert_eq!(
-            error,
-            SignError::MissingPart("bodySHA256 of the URL".to_owned())
-        );
+        assert_eq!(error, SignError::MissingHash("bodySHA256"));
     }
 }

@@ -623,6 +623,15 @@ export type Source = {
   /** Requests that failed verification since the start. */
   failures: number;
   last_failure_at: string | null;
+  /** Until when it waits for a secret that is handed over; null if it does not. */
+  armed_until: string | null;
+  /** Topics of which a subscription waits to be confirmed, oldest first. */
+  unconfirmed: string[];
+};
+
+export type Arm = {
+  /** For how long, such as `10m`; an hour at most. */
+  for?: string | null;
 };
 
 export type Dedupe = {
