@@ -190,10 +190,10 @@ impl Caller {
         headers: &[(HeaderName, HeaderValue)],
         body: Bytes,
     ) -> Result<Answer, Failure> {
-        let mut request = Request::builder()
-            .method(Method::POST)
-            .uri(url)
-            .header(header::CONTENT_TYPE, "application/json");
+        let mut request = Request::builder().method(Method::POST).uri(url);
+        if !headers.iter().any(|(name, _)| name == header::CONTENT_TYPE) {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
         for (name, value) in headers {
             request = request.header(name, value);
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use clap::Args;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use jiff::Timestamp;
 
@@ -15,41 +16,91 @@ use crate::event::Event;
 use crate::id::{EventId, SourceName};
 use crate::plan::{Plan, Source};
 use crate::secret::Secret;
-use crate::signature::{Checks, Key, Scheme, SchemeRecord, Way};
+use crate::signature::{Checks, Key, Preset, Sample, Scheme, SchemeRecord, Way};
 use crate::trial::{self, Request};
 
 /// A sample event, as options of a command.
 #[derive(Debug, Args)]
 pub(super) struct SampleArgs {
-    /// The event's body as the vendor sends it (`-` is stdin)
+    /// The event's body as the vendor sends it (`-` is stdin); without it, the sample of the source's preset
     #[arg(long, value_name = "FILE")]
-    pub(super) event: PathBuf,
+    event: Option<PathBuf>,
     /// The source that it comes in by; not needed where there is only one
     #[arg(long, value_name = "NAME")]
     pub(super) source: Option<String>,
     /// The event's type, where the body or headers do not tell it
     #[arg(long = "type", value_name = "TYPE")]
-    pub(super) event_type: Option<String>,
+    event_type: Option<String>,
     /// A header of the request
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE")]
-    pub(super) headers: Vec<String>,
+    headers: Vec<String>,
+}
+
+/// A sample, read.
+pub(super) struct Given {
+    pub(super) body: Bytes,
+    pub(super) headers: HeaderMap,
+    pub(super) event_type: Option<String>,
 }
 
 impl SampleArgs {
     /// The event that this sample would become. `source` tells where its type and id are; without one the type is
     /// looked for at `/type`.
     pub(super) fn to_event(&self, source: Option<&Source>) -> Result<Event, Failure> {
-        let body = Bytes::from(read(&self.event)?);
-        let headers = parse_headers(&self.headers)?;
+        let given = self.read(source)?;
         trial::event(Request {
             id: EventId::generate(),
             source,
-            headers: &headers,
-            body,
-            event_type: self.event_type.clone(),
+            headers: &given.headers,
+            body: given.body,
+            event_type: given.event_type,
             now: Timestamp::now(),
         })
         .map_err(|error| Failure::caused(Exit::Usage, &error))
+    }
+
+    /// The file that is named, else the sample of the source's preset.
+    pub(super) fn read(&self, source: Option<&Source>) -> Result<Given, Failure> {
+        let mut headers = parse_headers(&self.headers)?;
+        let Some(path) = &self.event else {
+            let sample = self.of_preset(source)?;
+            if !headers.contains_key(CONTENT_TYPE)
+                && let Ok(kind) = HeaderValue::from_str(&sample.content_type)
+            {
+                headers.insert(CONTENT_TYPE, kind);
+            }
+            return Ok(Given {
+                body: Bytes::from_static(sample.body),
+                headers,
+                event_type: self.event_type.clone().or(sample.event_type),
+            });
+        };
+        Ok(Given {
+            body: Bytes::from(read(path)?),
+            headers,
+            event_type: self.event_type.clone(),
+        })
+    }
+
+    fn of_preset(&self, source: Option<&Source>) -> Result<Sample, Failure> {
+        let Some(source) = source else {
+            return Err(Failure::usage("error: --event FILE is missing"));
+        };
+        let preset = &source.checks.first().name;
+        Preset::sample(preset).ok_or_else(|| {
+            let name = &source.name;
+            Failure::usage(format!(
+                "error: --event FILE is missing, since the scheme of {name} is no preset with a sample"
+            ))
+        })
+    }
+
+    /// What the sample is called.
+    pub(super) fn name(&self) -> String {
+        match &self.event {
+            Some(path) => path.display().to_string(),
+            None => "the sample".to_owned(),
+        }
     }
 }
 
@@ -81,14 +132,30 @@ pub(super) fn pick_source<'a>(
 
 /// The keys that the source's vendor signs with; where it has several ways, by the first.
 pub(super) fn sender_keys(source: &Source) -> Result<Vec<Key>, Failure> {
-    let Way { scheme, keys, .. } = source.checks.first();
-    let keys = keys.iter().map(|key| scheme.signing_key(key.configured()));
-    keys.collect::<Result<_, _>>().map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            format!("error: source {} cannot be played: {error}", source.name),
-        )
+    let keys = source.checks.first().keys.iter();
+    keys.map(|key| signing_key(source, key.configured()))
+        .collect()
+}
+
+/// The key of a secret that the source's vendor signs with.
+pub(super) fn signing_key(source: &Source, secret: &Secret) -> Result<Key, Failure> {
+    let scheme = &source.checks.first().scheme;
+    scheme.signing_key(secret).map_err(|error| {
+        let words = format!("error: source {} cannot be played: {error}", source.name);
+        Failure::new(Exit::Failed, words)
     })
+}
+
+/// The secret in a file, without the line ends behind it.
+pub(super) fn secret_of(file: &Path) -> Result<Secret, Failure> {
+    let mut bytes = read(file)?;
+    while bytes
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+    {
+        bytes.pop();
+    }
+    Ok(Secret::new(bytes))
 }
 
 /// Reads a file, or stdin for `-`.
@@ -175,7 +242,7 @@ impl SchemeArgs {
                 url: source.url.clone(),
             });
         };
-        let scheme = compiled(preset)?;
+        let scheme = compiled(&self::preset(preset)?.scheme)?;
         let key = scheme
             .verifying_key(&self.secret()?)
             .map_err(|error| Failure::caused(Exit::Config, &error))?;
@@ -195,7 +262,7 @@ impl SchemeArgs {
                 url: source.url.clone(),
             });
         };
-        let scheme = compiled(preset)?;
+        let scheme = compiled(&self::preset(preset)?.scheme)?;
         let key = scheme
             .signing_key(&self.secret()?)
             .map_err(|error| Failure::caused(Exit::Config, &error))?;
@@ -214,16 +281,7 @@ impl SchemeArgs {
                     "error: the environment variable {var} is not set"
                 ))),
             },
-            (None, Some(file)) => {
-                let mut bytes = read(file)?;
-                while bytes
-                    .last()
-                    .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
-                {
-                    bytes.pop();
-                }
-                Ok(Secret::new(bytes))
-            }
+            (None, Some(file)) => secret_of(file),
             (None, None) => Err(Failure::usage(
                 "error: --preset wants --secret-env VAR or --secret-file FILE",
             )),
@@ -231,14 +289,17 @@ impl SchemeArgs {
     }
 }
 
-fn compiled(preset: &str) -> Result<Scheme, Failure> {
-    let record = SchemeRecord::preset(preset).ok_or_else(|| {
-        let known = SchemeRecord::preset_names().join(", ");
-        Failure::usage(format!(
-            "error: no preset named `{preset}` (known: {known})"
-        ))
-    })?;
-    Scheme::compile(&record).map_err(|errors| {
+/// The preset of this name.
+pub(super) fn preset(name: &str) -> Result<Preset, Failure> {
+    Preset::named(name).ok_or_else(|| {
+        let (message, help) = config::unknown_preset(name);
+        Failure::usage(format!("error: {message}\n  help: {help}"))
+    })
+}
+
+/// The scheme of a record.
+pub(super) fn compiled(record: &SchemeRecord) -> Result<Scheme, Failure> {
+    Scheme::compile(record).map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::new(Exit::Config, format!("error: {}", errors.join("; ")))
     })

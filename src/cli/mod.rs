@@ -19,6 +19,7 @@ mod explain;
 mod filters;
 mod http;
 mod input;
+mod keygen;
 mod man;
 mod operator;
 mod register;
@@ -38,6 +39,7 @@ mod store;
 mod targets;
 mod test;
 mod top;
+mod vendors;
 mod verify;
 
 use std::ffi::OsString;
@@ -146,6 +148,10 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Have a vendor send its events to a source, by the vendor's API
     Register(register::RegisterArgs),
+    /// List the vendors that are known, or print the record of one
+    Vendors(vendors::VendorsArgs),
+    /// Make a fresh secret for a vendor's scheme
+    Keygen(keygen::KeygenArgs),
     /// See it work: five vendors' samples through a daemon on this machine
     Demo(demo::DemoArgs),
     /// Verify, back up, export, count or purge what a store holds
@@ -229,6 +235,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Sign(args) => sign::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Register(args) => register::run(&args),
+        Command::Vendors(args) => vendors::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Demo(args) => demo::run(&args),
         Command::Store(args) => store::run(&args),
         Command::Schema => schema::run(),

@@ -58,7 +58,7 @@ pub(super) fn run(args: &RenderArgs) -> Outcome {
     let Some(payload) = event.json() else {
         return Err(Failure::new(
             Exit::Failed,
-            format!("error: {} is not JSON", args.sample.event.display()),
+            format!("error: {} is not JSON", args.sample.name()),
         ));
     };
     let no_vars = Map::new();

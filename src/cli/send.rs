@@ -1,17 +1,18 @@
 //! `ingate send`: plays a source's vendor.
 
-use bytes::Bytes;
+use std::path::PathBuf;
+
 use clap::Args;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::http::Caller;
-use super::input::{SampleArgs, parse_headers, pick_source, read, sender_keys};
+use super::input::{SampleArgs, pick_source, secret_of, sender_keys, signing_key};
 use super::sign::new_message_id;
 use super::{ConfigArg, Exit, Failure, Outcome, block_on, print, print_json, say};
 use crate::plan::Source;
-use crate::signature::{self, Outbound};
+use crate::signature::{self, Key, Outbound, Played};
 
 #[derive(Debug, Args)]
 pub(super) struct SendArgs {
@@ -22,6 +23,9 @@ pub(super) struct SendArgs {
     /// The message id (made if missing)
     #[arg(long)]
     id: Option<String>,
+    /// The file with the secret to sign with, where the source has only the part that verifies, such as a public key
+    #[arg(long, value_name = "FILE")]
+    secret_file: Option<PathBuf>,
     /// Where to post it (default: the source's path on the configuration's `listen`)
     #[arg(long)]
     url: Option<String>,
@@ -33,20 +37,25 @@ pub(super) struct SendArgs {
 pub(super) fn run(args: &SendArgs) -> Outcome {
     let compiled = args.config.load()?;
     let source = pick_source(&compiled.plan, args.sample.source.as_deref())?;
-    let body = read(&args.sample.event)?;
+    let sample = args.sample.read(Some(source))?;
+    let keys = match &args.secret_file {
+        Some(file) => vec![signing_key(source, &secret_of(file)?)?],
+        None => sender_keys(source)?,
+    };
     let caller = Caller::public(&compiled.plan)?;
     let url = args.url.clone().unwrap_or_else(|| caller.url(&source.path));
-    let url = as_called(source, url, &body);
+    let url = as_called(source, url, &sample.body);
     let id = args.id.clone().unwrap_or_else(new_message_id);
-    let event_type = args.sample.event_type.as_deref().unwrap_or("unknown");
-    let mut headers = sign_as_vendor(source, &url, &id, event_type, &body)?;
-    let extra: HeaderMap = parse_headers(&args.sample.headers)?;
+    let event_type = sample.event_type.as_deref().unwrap_or("unknown");
+    let Played { mut headers, body } =
+        play_vendor(source, &keys, &url, &id, event_type, &sample.body)?;
     headers.extend(
-        extra
+        sample
+            .headers
             .iter()
             .map(|(name, value)| (name.clone(), value.clone())),
     );
-    let answer = block_on(caller.post(&url, &headers, Bytes::from(body)))??;
+    let answer = block_on(caller.post(&url, &headers, body))??;
     let text = String::from_utf8_lossy(&answer.body).into_owned();
     if args.json {
         let body = serde_json::from_str::<Value>(&text).unwrap_or(Value::String(text));
@@ -83,15 +92,15 @@ fn as_called(source: &Source, url: String, body: &[u8]) -> String {
     }
 }
 
-/// The headers that the source's vendor would send now with this body to `url`, unless the source says what its
-/// public URL is.
-pub(super) fn sign_as_vendor(
+/// What the source's vendor would send now with this body to `url`, unless the source says what its public URL is.
+pub(super) fn play_vendor(
     source: &Source,
+    keys: &[Key],
     url: &str,
     id: &str,
     event_type: &str,
     body: &[u8],
-) -> Result<Vec<(HeaderName, HeaderValue)>, Failure> {
+) -> Result<Played, Failure> {
     let scheme = &source.checks.first().scheme;
     let url = signature::called_url(scheme, source.url.as_deref().unwrap_or(url), body);
     let outbound = Outbound {
@@ -102,6 +111,5 @@ pub(super) fn sign_as_vendor(
         event_type,
         body,
     };
-    signature::sign(scheme, &sender_keys(source)?, &outbound)
-        .map_err(|error| Failure::caused(Exit::Failed, &error))
+    signature::play(scheme, keys, &outbound).map_err(|error| Failure::caused(Exit::Failed, &error))
 }

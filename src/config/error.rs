@@ -176,7 +176,7 @@ pub(super) fn known<'a>(
 }
 
 /// The name that differs least, if it differs little.
-fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
+pub(super) fn nearest<'a>(wanted: &str, names: &[&'a str]) -> Option<&'a str> {
     let most = (wanted.chars().count() / 3).clamp(1, 3);
     names
         .iter()

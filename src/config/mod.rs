@@ -51,6 +51,7 @@ pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose};
 pub use folder::{Place, is_template_name};
 pub use glimpse::{default_store, operator_door, store_folder};
 pub use kept::{KeepError, Kept, KeptError, keep, load_kept};
+pub use scheme::unknown_preset;
 pub use templates::TemplateFolder;
 
 use files::{Changed, Noting};

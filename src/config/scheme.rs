@@ -1,13 +1,24 @@
 //! Signature schemes of sources and targets: a preset, a record, or changes to a preset.
 
 use super::context::Context;
-use super::error::known;
+use super::error::nearest;
 use super::yaml::member;
 use crate::signature::{Scheme, SchemeRecord};
 
 /// What a scheme is called: its preset, changed or not, or `custom`.
 pub(super) fn name(preset: Option<&str>) -> String {
     preset.unwrap_or("custom").to_owned()
+}
+
+/// What is said of a preset that there is not: what is wrong, and what to do.
+#[must_use]
+pub fn unknown_preset(name: &str) -> (String, String) {
+    let near = nearest(name, &SchemeRecord::preset_names());
+    let help = match near {
+        Some(near) => format!("did you mean `{near}`? `ingate vendors` lists all"),
+        None => "`ingate vendors` lists those that there are".to_owned(),
+    };
+    (format!("no signature preset named {name:?}"), help)
 }
 
 /// Compiles what stands under `preset` and `scheme` at a path.
@@ -29,12 +40,9 @@ pub(super) fn compile(
         (None, Some(own)) => own.clone(),
         (Some(name), own) => {
             let Some(preset) = SchemeRecord::preset(name) else {
-                let (known, help) = known(name, SchemeRecord::preset_names());
-                cx.report.error_help(
-                    &member(path, "preset"),
-                    format!("no signature preset named {name:?} {known}"),
-                    help,
-                );
+                let (message, help) = unknown_preset(name);
+                cx.report
+                    .error_help(&member(path, "preset"), message, Some(help));
                 return None;
             };
             match own {

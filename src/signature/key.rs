@@ -25,7 +25,7 @@ const ADVISED_BYTES: usize = 16;
 const STANDARD_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// What the private key's secret begins with where the public one's has a prefix (Standard Webhooks).
-const SIGNING_PREFIX: &[u8] = b"whsk_";
+pub(super) const SIGNING_PREFIX: &str = "whsk_";
 
 /// How signatures are made. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -322,10 +322,14 @@ fn strip_ed25519<'a>(
     purpose: Purpose,
 ) -> Result<&'a [u8], SecretError> {
     match purpose {
-        Purpose::Verify if secret.starts_with(SIGNING_PREFIX) => Err(SecretError::PrivateKey),
+        Purpose::Verify if secret.starts_with(SIGNING_PREFIX.as_bytes()) => {
+            Err(SecretError::PrivateKey)
+        }
         Purpose::Sign if secret.starts_with(public) => Err(SecretError::PublicKey),
         Purpose::Verify => Ok(secret.strip_prefix(public).unwrap_or(secret)),
-        Purpose::Sign => Ok(secret.strip_prefix(SIGNING_PREFIX).unwrap_or(secret)),
+        Purpose::Sign => Ok(secret
+            .strip_prefix(SIGNING_PREFIX.as_bytes())
+            .unwrap_or(secret)),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Read `record` for how a scheme is written, `compile` and `scheme` for what it means, `verify` and
 //! `sign` for what is done with it, `checks` for several schemes on one source; `diagnose` says to people
-//! why a captured request fails.
+//! why a captured request fails, `facts` what a scheme proves.
 //!
 //! Promise: the bytes are verified as they came; only [`verify()`] makes a [`Verified`]; no secret,
 //! signature or computed MAC shows up in an error. Pure: `now` is an argument. Not here: HTTP statuses
@@ -15,8 +15,11 @@ mod cloudevents;
 mod compile;
 mod diagnose;
 mod encoding;
+mod facts;
 mod handshake;
 mod key;
+mod keygen;
+mod play;
 mod presets;
 mod record;
 mod scheme;
@@ -25,8 +28,11 @@ mod verify;
 
 pub use checks::{Checks, Rule, Way};
 pub use diagnose::diagnose;
+pub use facts::{Facts, Replay};
 pub use key::Key;
-pub use presets::Preset;
+pub use keygen::{Generated, KeygenError};
+pub use play::{Played, play};
+pub use presets::{Maker, Preset, Sample, SampleHead};
 pub use record::{
     CaptureRecord, FormRecord, HandshakeRecord, IdRecord, ReplyRecord, SchemeRecord, SecretRecord,
     SignatureRecord, TimestampRecord, TokenRecord, TypeRecord, WhenRecord,

@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::process::{Site, binary, data, free_port, ingate, words};
 
-fn case(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/cases")
-        .join(name);
-    path.display().to_string()
+/// The path of a preset's sample.
+fn sample(name: &str) -> String {
+    let folder = "src/signature/presets/samples";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    path.join(format!("{name}.json")).display().to_string()
 }
 
 const SECRET: &str = "whsec_dGVzdC1zZWNyZXQtdGVzdC1zZWNyZXQtMDE=";
@@ -186,7 +186,8 @@ fn check_tells_errors_as_json_too() {
     assert_eq!(json["ok"], json!(false));
     assert_eq!(json["errors"][0]["path"], json!("sources.a.preset"));
     assert_eq!(json["errors"][0]["line"], json!(5));
-    assert_eq!(json["errors"][0]["help"], json!("did you mean `wreno`?"));
+    let help = json!("did you mean `wreno`? `ingate vendors` lists all");
+    assert_eq!(json["errors"][0]["help"], help);
     assert_eq!(json["warnings"][0]["path"], json!("sources.a"));
 }
 
@@ -247,7 +248,7 @@ fn a_wrong_configuration_exits_78_with_all_errors() {
         "sources:\n  a: {preset: wrono}\ntargets: {}\nroutes:\n  - {name: r, from: b, to: c}\n",
     );
     for command in ["check", "run", "explain"] {
-        let event = case("events/wreno.json");
+        let event = sample("wreno");
         let config = text(site.config());
         let mut args = vec![command, "-c", &config];
         if command == "explain" {
@@ -284,7 +285,7 @@ fn render_prints_json_or_the_place_of_the_error() {
         "{\"id\": {{ payload.data.id }}, \"t\": \"{{ event.type }}\",}",
     )
     .unwrap();
-    let event = case("events/wreno.json");
+    let event = sample("wreno");
     let output = ingate(&["render", good.to_str().unwrap(), "--event", &event]);
     assert_eq!(output.status.code(), Some(0), "{}", words(&output));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -328,7 +329,7 @@ fn render_prints_json_or_the_place_of_the_error() {
 fn explain_says_why_and_why_not() {
     let folder = tempfile::tempdir().unwrap();
     let site = site(folder.path());
-    let (config, event) = (text(site.config()), case("events/wreno.json"));
+    let (config, event) = (text(site.config()), sample("wreno"));
     let output = ingate(&["explain", "-c", &config, "--event", &event]);
     let shown = data(&output);
     assert_eq!(output.status.code(), Some(0), "{shown}{}", words(&output));
@@ -359,7 +360,7 @@ fn what_sign_signs_verify_verifies() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     std::fs::write(&secret, format!("{SECRET}\n")).unwrap();
-    let (secret, body) = (secret.display().to_string(), case("events/wundaflow.json"));
+    let (secret, body) = (secret.display().to_string(), sample("wundaflow"));
     for preset in [
         "standard-webhooks",
         "svix",
@@ -419,7 +420,7 @@ fn what_sign_signs_verify_verifies() {
         assert!(data(&bare).contains("missing_"), "{}", data(&bare));
         assert!(!data(&bare).contains("tried"), "{}", data(&bare));
 
-        let other = case("events/wreno.json");
+        let other = sample("wreno");
         args[6] = &other;
         let output = ingate(&args);
         assert_eq!(output.status.code(), Some(1), "{preset}");
@@ -487,7 +488,7 @@ fn send_needs_a_daemon() {
         "-c",
         &text(site.config()),
         "--event",
-        &case("events/wreno.json"),
+        &sample("wreno"),
     ]);
     assert_eq!(output.status.code(), Some(69), "{}", words(&output));
     assert!(
@@ -508,7 +509,7 @@ async fn send_plays_the_vendor() {
     let site = site(folder.path());
     let daemon = site.start().await;
     let config = text(site.config());
-    let event = case("events/wreno.json");
+    let event = sample("wreno");
     let output = ingate(&["send", "--json", "-c", &config, "--event", &event]);
     assert_eq!(
         output.status.code(),

@@ -333,7 +333,11 @@ fn the_example_loads_with_the_shipped_templates() {
         ("wismolabs".to_owned(), WHSEC.to_owned()),
     ];
     // The rest is what a checkout has, where it has it.
-    for folder in ["templates", "tests/cases/events"] {
+    for folder in [
+        "templates",
+        "tests/cases/events",
+        "src/signature/presets/samples",
+    ] {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_file() {

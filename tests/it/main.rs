@@ -43,6 +43,7 @@ mod numbered;
 mod operator;
 mod order;
 mod packaging;
+mod presets;
 mod process;
 mod promises;
 mod random;

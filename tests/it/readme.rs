@@ -104,3 +104,16 @@ fn the_readme_knows_every_command() {
         assert!(readme.contains(&format!("`ingate {command}")), "{command}");
     }
 }
+
+#[test]
+fn the_table_of_vendors_is_what_is_done() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, rest) = readme.split_once("writes this table -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- end of vendors -->").unwrap();
+    let wanted = data(&ingate(&["vendors", "--markdown"]));
+    assert_eq!(
+        table, wanted,
+        "put the output of `ingate vendors --markdown` into the README"
+    );
+}

@@ -442,7 +442,7 @@ fn the_shipped_templates_make_what_is_expected_of_them() {
     }
     config += "targets:\n  erp: {url: \"http://127.0.0.1:9/\"}\nroutes:\n";
     for (vendor, template) in vendors {
-        let event = shown(&format!("tests/cases/events/{vendor}.json"));
+        let event = shown(&format!("src/signature/presets/samples/{vendor}.json"));
         let expect = shown(&format!("tests/cases/events/{vendor}.out.json"));
         config += &format!(
             "  - {{name: {vendor}, from: {vendor}, template: {template}.json.liquid, to: erp,\n     \

@@ -39,6 +39,9 @@ struct Vector {
     url: Option<String>,
     /// The URL that is configured for the source.
     public_url: Option<String>,
+    /// Whether a challenge may hand a secret over.
+    #[serde(default)]
+    armed: bool,
     /// The private key that belongs to the secret: signing with it must give the same signature.
     signing_key: Option<String>,
 }
@@ -52,6 +55,11 @@ struct Expected {
     event_type: Option<String>,
     /// The answer to a challenge.
     body: Option<String>,
+    /// Headers of that answer.
+    #[serde(default)]
+    headers: Vec<(String, String)>,
+    /// The body of the event, where it is not that of the request.
+    event_body: Option<String>,
     error: Option<String>,
 }
 
@@ -62,6 +70,8 @@ struct Outcome {
     id: Option<String>,
     event_type: Option<String>,
     body: Option<String>,
+    headers: Vec<(String, String)>,
+    event_body: String,
     error: Option<String>,
 }
 
@@ -110,6 +120,14 @@ fn check(vector: &Vector, record: &SchemeRecord) -> Result<(), String> {
         && (wanted.id.is_none() || got.id == wanted.id)
         && (wanted.event_type.is_none() || got.event_type == wanted.event_type)
         && (wanted.body.is_none() || got.body == wanted.body)
+        && wanted
+            .headers
+            .iter()
+            .all(|header| got.headers.contains(header))
+        && wanted
+            .event_body
+            .as_ref()
+            .is_none_or(|body| got.event_body == *body)
         && (wanted.error.is_none() || got.error == wanted.error);
     if !same {
         return Err(format!("{got:?} instead of {wanted:?}"));
@@ -138,6 +156,7 @@ fn outcome(vector: &Vector, scheme: &Scheme) -> Result<Outcome, String> {
     let request = Inbound {
         url: vector.public_url.as_deref(),
         query: query.map(|(_, query)| query),
+        armed: vector.armed,
         ..Inbound::new(&method, &headers, &body)
     };
     Ok(match verify(scheme, &[key], &request, now(vector)?) {
@@ -147,12 +166,21 @@ fn outcome(vector: &Vector, scheme: &Scheme) -> Result<Outcome, String> {
                 status: 200,
                 id: content.message_id,
                 event_type: content.event_type,
+                event_body: String::from_utf8_lossy(&content.body).into_owned(),
                 ..Outcome::default()
             }
         }
         Ok(Verdict::Reply(reply)) => Outcome {
             status: reply.status,
             body: Some(String::from_utf8_lossy(&reply.body).into_owned()),
+            headers: reply
+                .headers
+                .iter()
+                .map(|(name, value)| {
+                    let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
+                    (name.as_str().to_owned(), value)
+                })
+                .collect(),
             ..Outcome::default()
         },
         Err(error) => refused(&error),

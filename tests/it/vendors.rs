@@ -203,7 +203,8 @@ routes:
         vendor.template,
     );
     let daemon = Daemon::start(folder.path(), &config).await;
-    let body = std::fs::read(root().join(format!("tests/cases/events/{name}.json"))).unwrap();
+    let body =
+        std::fs::read(root().join(format!("src/signature/presets/samples/{name}.json"))).unwrap();
     let mut message = Message::post(&format!("/in/{name}"), body.clone());
     for (header, value) in (vendor.sign)(&format!("msg_{name}"), &body) {
         message = message.with(&header, value);

@@ -1,4 +1,4 @@
-//! The demo's own folder: a configuration, the shipped templates, a sample and a secret of each vendor, the store.
+//! The demo's own folder: a configuration, the shipped templates, a secret of each vendor, the store.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
@@ -33,33 +33,13 @@ const TEMPLATES: [(&str, &str); 5] = [
     ),
 ];
 
-/// A vendor's sample: the source's name, the body, and a secret that protects nothing.
-pub(super) const SAMPLES: [(&str, &str, &str); 5] = [
-    (
-        "wreno",
-        include_str!("../../../tests/cases/events/wreno.json"),
-        "whsec_ZGVtby13cmVuby1zZWNyZXQtMDAwMQ==",
-    ),
-    (
-        "compliancely",
-        include_str!("../../../tests/cases/events/compliancely.json"),
-        "demo-compliancely-secret-0001",
-    ),
-    (
-        "wismolabs",
-        include_str!("../../../tests/cases/events/wismolabs.json"),
-        "whsec_ZGVtby13aXNtb2xhYnMtc2VjcmV0LTAwMDE=",
-    ),
-    (
-        "wundaflow",
-        include_str!("../../../tests/cases/events/wundaflow.json"),
-        "whsec_ZGVtby13dW5kYWZsb3ctc2VjcmV0LTAwMDE=",
-    ),
-    (
-        "wingspan",
-        include_str!("../../../tests/cases/events/wingspan.json"),
-        "demo-wingspan-shared-secret",
-    ),
+/// The vendors, whose samples are those of their presets, each with a secret that protects nothing.
+pub(super) const VENDORS: [(&str, &str); 5] = [
+    ("wreno", "whsec_ZGVtby13cmVuby1zZWNyZXQtMDAwMQ=="),
+    ("compliancely", "demo-compliancely-secret-0001"),
+    ("wismolabs", "whsec_ZGVtby13aXNtb2xhYnMtc2VjcmV0LTAwMDE="),
+    ("wundaflow", "whsec_ZGVtby13dW5kYWZsb3ctc2VjcmV0LTAwMDE="),
+    ("wingspan", "demo-wingspan-shared-secret"),
 ];
 
 const TARGET_SECRET: &str = "whsec_ZGVtby10YXJnZXQtc2VjcmV0LTAwMDE=";
@@ -68,23 +48,22 @@ const TARGET_SECRET: &str = "whsec_ZGVtby10YXJnZXQtc2VjcmV0LTAwMDE=";
 pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes it, with templates, samples and secrets.
+    /// Makes it, with templates and secrets.
     pub(super) fn make() -> Result<Self, Failure> {
         let name = format!("ingate-demo-{}", uuid::Uuid::now_v7());
         let folder = Self(std::env::temp_dir().join(name));
         // Nobody else on the machine has to see it.
         let mut private = DirBuilder::new();
         private.recursive(true).mode(0o700);
-        for name in ["secrets", "templates", "events"] {
+        for name in ["secrets", "templates"] {
             private.create(folder.0.join(name)).map_err(io)?;
         }
         let write = |path: String, text: &str| std::fs::write(folder.0.join(path), text);
         for (name, text) in TEMPLATES {
             write(format!("templates/{name}"), text).map_err(io)?;
         }
-        for (source, body, secret) in SAMPLES {
+        for (source, secret) in VENDORS {
             write(format!("secrets/{source}"), secret).map_err(io)?;
-            write(format!("events/{source}.json"), body).map_err(io)?;
         }
         write("secrets/erp".to_owned(), TARGET_SECRET).map_err(io)?;
         Ok(folder)
@@ -158,7 +137,7 @@ mod tests {
     fn nothing_of_the_folder_is_left() {
         let folder = Folder::make().unwrap();
         let path = folder.0.clone();
-        assert!(path.join("events/wreno.json").is_file());
+        assert!(path.join("secrets/wreno").is_file());
         drop(folder);
         assert!(!path.exists());
     }

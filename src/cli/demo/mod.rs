@@ -12,7 +12,6 @@ mod peer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clap::Args;
 use http::{HeaderMap, HeaderName, StatusCode};
 use jiff::Timestamp;
@@ -21,17 +20,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;
 
-use self::folder::{Folder, SAMPLES, pasted};
+use self::folder::{Folder, VENDORS, pasted};
 use self::page::Page;
 use self::peer::Received;
 use super::http::Caller;
-use super::send::sign_as_vendor;
+use super::input::sender_keys;
+use super::send::play_vendor;
 use super::sign::new_message_id;
 use super::{Exit, Failure, Outcome, block_on, print, say};
 use crate::app::App;
 use crate::clock::SystemClock;
 use crate::plan::Plan;
-use crate::signature::{self, Inbound, Verdict};
+use crate::signature::{self, Inbound, Preset, Verdict};
 
 /// How long a delivery on this machine may take before the demo gives up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -136,18 +136,17 @@ impl End {
 fn invite(folder: &Folder, show: &Show) {
     let ingate = std::env::current_exe().map_or("ingate".to_owned(), |path| pasted(&path));
     let config = folder.pasted("config.yaml");
-    let event = folder.pasted("events/wreno.json");
     let template = folder.pasted("templates/wreno-vendor.json.liquid");
     let admin = &show.admin;
     say(&format!(
         "\nThe daemon stays up until Ctrl-C, and what the target receives is shown here.\n\
          To play with it, in another terminal:\n\n\
          send the sample once more\n\
-         \x20 {ingate} send -c {config} --source wreno --event {event}\n\
+         \x20 {ingate} send -c {config} --source wreno\n\
          see which routes take it, and why the others do not\n\
-         \x20 {ingate} explain -c {config} --source wreno --event {event}\n\
+         \x20 {ingate} explain -c {config} --source wreno\n\
          see what a template makes of it\n\
-         \x20 {ingate} render {template} --event {event}\n\
+         \x20 {ingate} render {template} -c {config} --source wreno\n\
          see what the daemon has kept\n\
          \x20 {ingate} events list --admin {admin}\n\
          \x20 curl {admin}/metrics\n\
@@ -172,31 +171,34 @@ impl Show {
             "public door    {}\noperator door  {}\ntarget         {}\n",
             self.public, self.admin, self.target
         ));
-        for (vendor, body, _) in SAMPLES {
-            let text = self.one(vendor, body.trim_end()).await?;
+        for (vendor, _) in VENDORS {
+            let text = self.one(vendor).await?;
             print(&format!("{text}\n"))?;
             // The blank line between two vendors.
             print("")?;
         }
         print(&self.page.bold(&format!(
             "{0} vendors, {0} deliveries, every signature verified",
-            SAMPLES.len()
+            VENDORS.len()
         )))
     }
 
     /// Sends one sample and tells its way.
-    async fn one(&mut self, vendor: &str, body: &str) -> Result<String, Failure> {
+    async fn one(&mut self, vendor: &str) -> Result<String, Failure> {
         let plan = Arc::clone(&self.plan);
         let source = plan
             .sources
             .get(vendor)
             .ok_or_else(|| failed(format!("no source {vendor}")))?;
         let url = format!("{}{}", self.public, source.path);
-        let headers = sign_as_vendor(source, &url, &new_message_id(), "demo", body.as_bytes())?;
+        let body = Preset::sample(vendor)
+            .ok_or_else(|| failed(format!("no sample of {vendor}")))?
+            .body;
+        let (keys, id) = (sender_keys(source)?, new_message_id());
+        let sent = play_vendor(source, &keys, &url, &id, "demo", body)?;
+        let (headers, body) = (sent.headers, sent.body);
         let caller = Caller::plain();
-        let answer = caller
-            .post(&url, &headers, Bytes::copy_from_slice(body.as_bytes()))
-            .await?;
+        let answer = caller.post(&url, &headers, body.clone()).await?;
         if answer.status != StatusCode::OK {
             return Err(failed(format!(
                 "{vendor}: the daemon answered {}",
@@ -234,7 +236,7 @@ impl Show {
                 &format!("POST {} (type {})", source.path, text(&seen, "type")),
             ),
             page.headers(&sent, &names),
-            page.json(body.as_bytes()),
+            page.json(&body),
             page.row("answered", &format!("200, event {event}, on disk")),
             page.row(
                 "routed",

@@ -1,0 +1,97 @@
+//! What a scheme proves, in words: worked out from the compiled scheme, so that no list of vendors says
+//! more than is done.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::key::Algorithm;
+use super::scheme::{Part, Place, Scheme, TimePlace};
+
+/// What a scheme proves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// What is verified: the algorithm and what it covers.
+    pub verified: String,
+    /// What keeps a request that was seen from being sent again.
+    pub replay: Replay,
+    /// The challenges that are answered, in order.
+    pub handshakes: Vec<String>,
+}
+
+/// What keeps a request that somebody has seen from being sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replay {
+    /// How far a signed timestamp may be from the clock, both ways.
+    pub within: Option<Duration>,
+    /// Whether the message id is signed, so that it serves as a dedupe key.
+    pub id: bool,
+    /// Whether the body is signed, so that at least no other one can be sent.
+    pub body: bool,
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let within = self
+            .within
+            .map(|within| format!("timestamp within {} s", within.as_secs()));
+        let id = self.id.then(|| "id".to_owned());
+        let signed: Vec<String> = within.into_iter().chain(id).collect();
+        match (signed.is_empty(), self.body) {
+            (false, true) => f.write_str(&signed.join(", ")),
+            (false, false) => write!(f, "{}; not the body", signed.join(", ")),
+            (true, true) => f.write_str("body only"),
+            (true, false) => f.write_str("no"),
+        }
+    }
+}
+
+impl Scheme {
+    /// What it proves.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts {
+            verified: self.verified(),
+            replay: self.replay(),
+            handshakes: Vec::new(),
+        }
+    }
+
+    fn verified(&self) -> String {
+        let name = self.algorithm.name();
+        match self.algorithm {
+            Algorithm::Token => match &self.signature.place {
+                Place::Header(header) => format!("token in {header}"),
+                Place::Json(pointer) => format!("token at {pointer} of the body"),
+            },
+            _ => {
+                let parts: Vec<String> = self.content.iter().filter_map(part).collect();
+                format!("{name} over {}", parts.join(", "))
+            }
+        }
+    }
+
+    fn replay(&self) -> Replay {
+        let body = self.signs(&Part::Body);
+        let within = self.timestamp.as_ref().filter(|rule| {
+            let in_body = matches!(rule.place, TimePlace::At(Place::Json(_)));
+            self.signs(&Part::Timestamp) || (in_body && body)
+        });
+        Replay {
+            within: within.map(|rule| rule.tolerance),
+            id: self.covers_message_id(),
+            body,
+        }
+    }
+}
+
+/// A part of the signed content; literal text says nothing.
+fn part(part: &Part) -> Option<String> {
+    Some(match part {
+        Part::Literal(_) => return None,
+        Part::Id => "id".to_owned(),
+        Part::Timestamp => "timestamp".to_owned(),
+        Part::Body => "body".to_owned(),
+        Part::Url => "url".to_owned(),
+        Part::Method => "method".to_owned(),
+    })
+}
