@@ -4,8 +4,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::handshake::Handshake;
 use super::key::Algorithm;
-use super::scheme::{Part, Place, Scheme, TimePlace};
+use super::scheme::{Part, Place, Scheme, SignaturePlace, TimePlace};
 
 /// What a scheme proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,22 +53,25 @@ impl Scheme {
         Facts {
             verified: self.verified(),
             replay: self.replay(),
-            handshakes: Vec::new(),
+            handshakes: self.handshakes.iter().map(Handshake::label).collect(),
         }
     }
 
     fn verified(&self) -> String {
-        let name = self.algorithm.name();
-        match self.algorithm {
-            Algorithm::Token => match &self.signature.place {
-                Place::Header(header) => format!("token in {header}"),
-                Place::Json(pointer) => format!("token at {pointer} of the body"),
-            },
-            _ => {
-                let parts: Vec<String> = self.content.iter().filter_map(part).collect();
-                format!("{name} over {}", parts.join(", "))
-            }
+        let Some(form) = &self.signature else {
+            return "the sender's address".to_owned();
+        };
+        if self.algorithm == Algorithm::Token {
+            return match &form.place {
+                SignaturePlace::At(Place::Header(header)) => format!("token in {header}"),
+                SignaturePlace::At(Place::Query(name)) => format!("token in ?{name}"),
+                SignaturePlace::At(Place::Json(pointer)) | SignaturePlace::Each(pointer) => {
+                    format!("token at {pointer} of the body")
+                }
+            };
         }
+        let parts: Vec<String> = self.content.iter().filter_map(part).collect();
+        format!("{} over {}", self.algorithm.name(), parts.join(", "))
     }
 
     fn replay(&self) -> Replay {
@@ -78,7 +82,8 @@ impl Scheme {
         });
         Replay {
             within: within.map(|rule| rule.tolerance),
-            id: self.covers_message_id(),
+            // a token signs nothing, whatever it lets in
+            id: !self.content.is_empty() && self.covers_message_id(),
             body,
         }
     }
@@ -93,5 +98,8 @@ fn part(part: &Part) -> Option<String> {
         Part::Body => "body".to_owned(),
         Part::Url => "url".to_owned(),
         Part::Method => "method".to_owned(),
+        Part::At(Place::Header(name)) => name.to_string(),
+        Part::At(Place::Json(pointer)) => pointer.clone(),
+        Part::At(Place::Query(name)) => format!("?{name}"),
     })
 }

@@ -186,6 +186,11 @@ fn answered(
 }
 
 impl Handshake {
+    /// What it is called: its name, or the method that it comes by.
+    pub(super) fn label(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.method.to_string())
+    }
+
     pub(super) fn new(
         name: Option<String>,
         (method, query, headers, json, without): Conditions,

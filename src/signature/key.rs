@@ -18,6 +18,8 @@ use super::scheme::{Scheme, SecretForm, Strip};
 use super::{SecretError, SignError};
 use crate::secret::Secret;
 
+pub(super) use ecdsa::fresh as fresh_p256;
+
 /// Shortest key in bytes that raises no warning, as many as a 128-bit key has.
 const ADVISED_BYTES: usize = 16;
 

@@ -3,11 +3,13 @@
 //! Promise: what is made here verifies and signs under the scheme, and is as strong as its algorithm: 32
 //! bytes from the system. The one part of this module that is not pure.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::encoding::{Encoding, SecretEncoding};
-use super::key::{Algorithm, SIGNING_PREFIX};
+use super::key::{Algorithm, SIGNING_PREFIX, fresh_p256};
 use super::scheme::{Scheme, Strip};
 use crate::secret::Secret;
 
@@ -57,6 +59,9 @@ impl Generated {
 /// Why there is no fresh secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KeygenError {
+    /// The scheme has none.
+    #[error("this scheme has no secret")]
+    NoSecret,
     /// A user's name for a scheme that has none.
     #[error("only basic authentication has a user")]
     NoUser,
@@ -72,7 +77,8 @@ impl Scheme {
     /// Whether the secret is a user and a password (basic authentication).
     #[must_use]
     pub fn has_user(&self) -> bool {
-        self.algorithm == Algorithm::Token && self.signature.encoding == Encoding::Base64
+        let encoding = self.signature.as_ref().map(|form| form.encoding);
+        self.algorithm == Algorithm::Token && encoding == Some(Encoding::Base64)
     }
 
     /// Makes a secret. `user` is the name in a secret for basic authentication.
@@ -84,7 +90,9 @@ impl Scheme {
             return Err(KeygenError::NoUser);
         }
         match self.algorithm {
+            Algorithm::Address => Err(KeygenError::NoSecret),
             Algorithm::Ed25519 => self.ed25519(),
+            Algorithm::EcdsaP256 => self.ecdsa(),
             _ if self.has_user() => basic(user.unwrap_or(USER)),
             _ => {
                 let text = self.written(&random()?, None);
@@ -107,12 +115,20 @@ impl Scheme {
         })
     }
 
+    fn ecdsa(&self) -> Result<Generated, KeygenError> {
+        let (private, public) = fresh_p256().ok_or(KeygenError::NoRandomness)?;
+        Ok(Generated::Pair {
+            verifying: Secret::new(self.written(&public, None)),
+            signing: Secret::new(self.written(&private, None)),
+        })
+    }
+
     /// Bytes as the scheme writes a secret; `prefix` stands in place of its own.
     fn written(&self, bytes: &[u8], prefix: Option<&str>) -> String {
         let text = match self.secret.encoding {
-            SecretEncoding::Base64 => Encoding::Base64.encode(bytes),
+            SecretEncoding::Base64 => STANDARD.encode(bytes),
             // a text of one's own choice: hex is one that every form takes
-            SecretEncoding::Utf8 | SecretEncoding::Hex => Encoding::Hex.encode(bytes),
+            SecretEncoding::Utf8 | SecretEncoding::Hex => hex::encode(bytes),
         };
         match &self.secret.strip {
             Strip::Nothing => text,
@@ -127,7 +143,7 @@ fn basic(user: &str) -> Result<Generated, KeygenError> {
     if user.chars().any(|c| c == ':' || c.is_control()) {
         return Err(KeygenError::BadUser);
     }
-    let password = Encoding::Hex.encode(&random()?);
+    let password = hex::encode(random()?);
     Ok(Generated::Shared(Secret::new(format!("{user}:{password}"))))
 }
 

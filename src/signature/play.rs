@@ -9,8 +9,8 @@ use http::{HeaderName, HeaderValue};
 use serde_json::{Number, Value};
 
 use super::key::Key;
-use super::scheme::{Place, Scheme, TimePlace};
-use super::sign::sign;
+use super::scheme::{Part, Place, Scheme, SignatureForm, SignaturePlace, TimePlace};
+use super::sign::{sign, signatures};
 use super::{Outbound, SignError};
 
 /// A request that is ready to be sent.
@@ -28,15 +28,89 @@ pub struct Played {
 /// If there is no key for the scheme, or a value fits no header.
 pub fn play(scheme: &Scheme, keys: &[Key], request: &Outbound<'_>) -> Result<Played, SignError> {
     let body = with_time(scheme, request).unwrap_or_else(|| Bytes::copy_from_slice(request.body));
-    let headers = sign(
-        scheme,
-        keys,
-        &Outbound {
-            body: &body,
-            ..*request
-        },
-    )?;
+    if let Some(form) = &scheme.signature
+        && let SignaturePlace::At(Place::Json(pointer)) | SignaturePlace::Each(pointer) =
+            &form.place
+    {
+        return Ok(Played {
+            headers: Vec::new(),
+            body: signed_within(scheme, form, pointer, keys, &body)?,
+        });
+    }
+    let request = Outbound {
+        body: &body,
+        ..*request
+    };
+    let headers = sign(scheme, keys, &request)?;
     Ok(Played { headers, body })
+}
+
+/// The body with its signature at the places of this pointer.
+fn signed_within(
+    scheme: &Scheme,
+    form: &SignatureForm,
+    pointer: &str,
+    keys: &[Key],
+    body: &[u8],
+) -> Result<Bytes, SignError> {
+    let missing = || SignError::MissingPart(pointer.to_owned());
+    let mut body: Value = serde_json::from_slice(body).map_err(|_| missing())?;
+    let content = content(scheme, &body)?;
+    let signature = Value::String(signatures(scheme, form, keys, &content, None)?);
+    let segments: Vec<&str> = pointer.split('/').skip(1).collect();
+    if replace(&mut body, &segments, &signature) == 0 {
+        return Err(missing());
+    }
+    Ok(Bytes::from(body.to_string()))
+}
+
+/// What is signed of a body that holds its own signature: parts of the body.
+fn content(scheme: &Scheme, body: &Value) -> Result<Vec<u8>, SignError> {
+    let mut content = Vec::new();
+    for part in &scheme.content {
+        let place = match part {
+            Part::Literal(text) => {
+                content.extend_from_slice(text.as_bytes());
+                continue;
+            }
+            Part::Id => scheme.id.as_ref(),
+            Part::Timestamp => match scheme.timestamp.as_ref().map(|rule| &rule.place) {
+                Some(TimePlace::At(place)) => Some(place),
+                _ => None,
+            },
+            Part::At(place) => Some(place),
+            Part::Body | Part::Url | Part::Method => None,
+        };
+        let Some(Place::Json(pointer)) = place else {
+            return Err(SignError::VerifyOnly("it keeps its signature in the body"));
+        };
+        match body.pointer(pointer) {
+            Some(Value::String(text)) => content.extend_from_slice(text.as_bytes()),
+            Some(Value::Number(number)) => content.extend_from_slice(number.to_string().as_bytes()),
+            _ => return Err(SignError::MissingPart(pointer.clone())),
+        }
+    }
+    Ok(content)
+}
+
+/// Replaces what stands at these places; `*` is every item or member. Says how many there were.
+fn replace(value: &mut Value, segments: &[&str], with: &Value) -> usize {
+    let Some((segment, rest)) = segments.split_first() else {
+        *value = with.clone();
+        return 1;
+    };
+    match value {
+        Value::Array(items) if *segment == "*" => {
+            items.iter_mut().map(|item| replace(item, rest, with)).sum()
+        }
+        Value::Object(fields) if *segment == "*" => fields
+            .values_mut()
+            .map(|field| replace(field, rest, with))
+            .sum(),
+        _ => value
+            .pointer_mut(&format!("/{segment}"))
+            .map_or(0, |next| replace(next, rest, with)),
+    }
 }
 
 /// The body with the time of sending, if the scheme has it there.

@@ -104,7 +104,7 @@ fn no_facts_in_query(scheme: &Scheme) -> Result<(), SignError> {
 }
 
 /// The time of the attempt as the scheme writes it.
-struct Time<'a> {
+pub(super) struct Time<'a> {
     rule: &'a TimeRule,
     text: String,
 }
@@ -164,7 +164,7 @@ fn part_at(place: &Place, request: &Outbound<'_>) -> Result<Vec<u8>, SignError> 
     }
 }
 
-fn signatures(
+pub(super) fn signatures(
     scheme: &Scheme,
     form: &SignatureForm,
     keys: &[Key],

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ring::agreement::{self, ECDH_P256, EphemeralPrivateKey, agree_ephemeral};
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _,
+    UnparsedPublicKey,
 };
 
 use crate::signature::SecretError;
@@ -76,6 +77,15 @@ impl Private {
     }
 }
 
+/// A fresh private key (PKCS#8) and its public one (SubjectPublicKeyInfo); `None` if the machine has no randomness.
+pub(in crate::signature) fn fresh() -> Option<(Vec<u8>, Vec<u8>)> {
+    let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+    let private = EcdsaKeyPair::generate_pkcs8(algorithm, &SystemRandom::new()).ok()?;
+    let point = pair(private.as_ref())?;
+    let public = [SPKI_PREFIX.as_slice(), point.public_key().as_ref()].concat();
+    Some((private.as_ref().to_vec(), public))
+}
+
 fn pair(der: &[u8]) -> Option<EcdsaKeyPair> {
     EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, der, &SystemRandom::new()).ok()
 }
@@ -97,7 +107,6 @@ mod tests {
     use crate::signature::{Scheme, SchemeRecord};
     use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
-    use ring::signature::KeyPair as _;
 
     fn keys() -> (String, String, Vec<u8>) {
         let random = SystemRandom::new();
