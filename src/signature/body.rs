@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use serde_json::map::Entry;
 use serde_json::{Map, Value};
 
+use super::builtin::{Builtin, twilio};
 use super::scheme::{FormRule, Scheme};
 use crate::json::{Document, Kind, Ref};
 
@@ -43,9 +44,13 @@ impl<'a> Json<'a> {
     /// The JSON of a body that came with these headers.
     pub(super) fn of(scheme: &'a Scheme, headers: &HeaderMap, body: &'a Bytes) -> Self {
         let form = scheme.form.as_ref();
+        let takes_form = match scheme.builtin {
+            Some(Builtin::Twilio) => twilio::takes_form(headers),
+            _ => is_form(headers),
+        };
         Self {
             body,
-            form: form.filter(|_| is_form(headers) && !looks_like_json(body)),
+            form: form.filter(|_| takes_form && !looks_like_json(body)),
             made: None,
             parsed: None,
         }

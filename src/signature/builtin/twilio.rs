@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use http::Uri;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Uri};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -43,7 +44,7 @@ pub(in crate::signature) fn contents(request: &Inbound<'_>) -> Result<Vec<Vec<u8
             String::new()
         }
         None if request.body.is_empty() => String::new(),
-        None if is_form(request.headers) => {
+        None if takes_form(request.headers) => {
             fields(request.body).ok_or(VerifyError::SignatureMismatch)?
         }
         None => return Err(VerifyError::MissingPart),
@@ -78,6 +79,11 @@ pub(in crate::signature) fn to_call(url: &str, body: &[u8]) -> Option<String> {
     let joint = if query.is_some() { '&' } else { '?' };
     let hash = hex::encode(Sha256::digest(body));
     Some(format!("{url}{joint}{HASH}={hash}"))
+}
+
+/// Whether a body with these headers is signed as a form: also one that does not say what it is.
+pub(in crate::signature) fn takes_form(headers: &HeaderMap) -> bool {
+    is_form(headers) || !headers.contains_key(CONTENT_TYPE)
 }
 
 /// The URL as it was called: the configured one with the query as it came. A query that is configured must be the
@@ -149,8 +155,7 @@ fn with_other_port(url: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use http::header::CONTENT_TYPE;
-    use http::{HeaderMap, Method};
+    use http::Method;
     use jiff::Timestamp;
 
     use super::*;
