@@ -270,10 +270,12 @@ impl Intake {
         let mut replaced = verified.content().replaced.clone();
         replaced.retain(|(name, _)| !is_named_credential(name));
         replace_headers(&mut headers, &replaced);
+        let way = source.checks.way(verified.way());
+        let proven = way.map_or(&body, |way| way.scheme.signed_body(&inbound));
         let dedupe = source
             .dedupe
-            .map(|rule| dedupe_key(rule, &source.name, &verified));
-        let way = source.checks.way(verified.way());
+            .map(|rule| dedupe_key(rule, &source.name, &verified, proven));
+        let is_kept = is_same(proven, &verified.content().body);
         let (secret, skew) = (verified.key(), verified.skew_seconds());
         let receipt = Receipt {
             scheme: way.map_or_else(String::new, |way| way.name.clone()),
@@ -287,7 +289,7 @@ impl Intake {
         // A trace that is not continued can still be found from here.
         let linked = Parent::of(&headers).filter(|_| !source.trust_trace);
         let mut event = Event::from_verified(id, source.name.clone(), verified, headers, now);
-        if let Some(dedupe) = &dedupe {
+        if let Some(dedupe) = dedupe.as_ref().filter(|_| is_kept) {
             event = event.with_body_hash(Digest::from_bytes(dedupe.body));
         }
         let accepted = self
@@ -547,7 +549,10 @@ fn dead_on_arrival(deliveries: &[Delivery]) -> Vec<(TargetName, &'static str)> {
 
 /// What makes a later request the same event. A message id counts only where the signature covers it:
 /// else anybody could send a captured request again under a fresh one.
-fn dedupe_key(rule: Dedupe, source: &SourceName, verified: &Verified) -> DedupeKey {
+///
+/// The body is the one that was `proven`, as it came: what an event has for its body is made of that by headers that no
+/// signature covers, such as the content type of a form.
+fn dedupe_key(rule: Dedupe, source: &SourceName, verified: &Verified, proven: &[u8]) -> DedupeKey {
     let content = verified.content();
     let id = content
         .message_id
@@ -556,7 +561,12 @@ fn dedupe_key(rule: Dedupe, source: &SourceName, verified: &Verified) -> DedupeK
     // Neither of both holds a NUL, so that the two together are no other id.
     let issued = id.zip(content.issuer.as_deref());
     let issued = issued.map(|(id, issuer)| format!("{issuer}\0{id}"));
-    key_over(rule, source, issued.as_deref().or(id), &content.body)
+    key_over(rule, source, issued.as_deref().or(id), proven)
+}
+
+/// Whether these are the very same bytes, not only equal ones.
+fn is_same(a: &Bytes, b: &Bytes) -> bool {
+    a.as_ptr() == b.as_ptr() && a.len() == b.len()
 }
 
 /// The key over the source's name and the message id, or the body where there is none. The kind and

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderName, Method, Uri};
 
 use super::Inbound;
@@ -171,6 +172,15 @@ impl Scheme {
             Some(Place::Json(pointer)) => Some((what, pointer.as_str())),
             Some(Place::Header(_) | Place::Query(_)) | None => None,
         })
+    }
+
+    /// The body as it is signed.
+    #[must_use]
+    pub fn signed_body<'a>(&self, request: &Inbound<'a>) -> &'a Bytes {
+        match self.signed_body {
+            SignedBody::Wire => request.wire,
+            SignedBody::Decoded => request.body,
+        }
     }
 
     /// Whether the scheme needs the source's public URL.

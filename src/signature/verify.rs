@@ -24,9 +24,7 @@ use super::body::Json;
 use super::builtin::{Builtin, sns, twilio};
 use super::encoding::Encoding;
 use super::key::{Algorithm, Key};
-use super::scheme::{
-    Part, Place, Scheme, SignatureForm, SignaturePlace, SignedBody, TimePlace, TimeRule,
-};
+use super::scheme::{Part, Place, Scheme, SignatureForm, SignaturePlace, TimePlace, TimeRule};
 use super::{
     Content, Inbound, MAX_TEXT_BYTES, Reply, Verdict, Verified, VerifyError, cloudevents, handshake,
 };
@@ -299,10 +297,7 @@ impl Signed {
         request: &Inbound<'a>,
         json: &mut Json<'_>,
     ) -> Result<Cow<'a, [u8]>, VerifyError> {
-        let body: &'a [u8] = match scheme.signed_body {
-            SignedBody::Wire => request.wire,
-            SignedBody::Decoded => request.body,
-        };
+        let body: &'a [u8] = scheme.signed_body(request);
         if scheme.content == [Part::Body] {
             return Ok(Cow::Borrowed(body));
         }

@@ -166,6 +166,14 @@ async fn forms_become_objects_and_open_challenges_are_answered() {
     let message = message.with("content-type", form);
     let answer = stage.daemon.send(&message).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json()["duplicate"], false);
+    // The content type is not signed, and so makes no other event of the same bytes.
+    let again = message.without("content-type");
+    let again = stage
+        .daemon
+        .send(&again.with("content-type", "text/plain"))
+        .await;
+    assert_eq!(again.json()["duplicate"], true, "{}", again.text());
     let event = stage.event(&answer.json()).await;
     assert_eq!(event["type"], "a.b", "{event}");
     let wanted = json!({"kind": "a.b", "text": "x \"y\"", "n": ["1", "2"]});

@@ -44,9 +44,13 @@ pub(super) fn signature(
                 format!("`{list}` can stand within a {} signature", encoding.name()),
             );
         }
-        if given(record.pair.as_ref()) == Some(list) {
-            faults.add("signature.pair", "`list` and `pair` are the same separator");
-        }
+        separators_are_apart(record, list, faults);
+    }
+    if let (Some(pair), Some(keys)) = (given(record.pair.as_ref()), &record.keys)
+        && let Some(key) = keys.iter().find(|key| key.contains(pair))
+    {
+        let message = format!("`{key}` holds `{pair}`, which ends a key");
+        faults.add("signature.keys", message);
     }
     Some(SignatureForm {
         place: place?,
@@ -92,6 +96,23 @@ fn encoding(record: &SignatureRecord, algorithm: Algorithm, faults: &mut Faults)
             );
             Encoding::Plain
         }
+    }
+}
+
+/// What separates signatures stands in no part of one, or they could not be told apart again.
+fn separators_are_apart(record: &SignatureRecord, list: &str, faults: &mut Faults) {
+    let keys = record
+        .keys
+        .iter()
+        .flatten()
+        .map(|key| ("keys", key.as_str()));
+    let others = [("pair", &record.pair), ("prefix", &record.prefix)];
+    let others = others
+        .into_iter()
+        .filter_map(|(field, text)| Some((field, given(text.as_ref())?)));
+    for (field, text) in keys.chain(others).filter(|(_, text)| text.contains(list)) {
+        let message = format!("`{text}` holds `{list}`, which separates signatures (`list`)");
+        faults.add(format!("signature.{field}"), message);
     }
 }
 
