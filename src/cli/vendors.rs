@@ -131,7 +131,7 @@ fn signs(scheme: &Scheme) -> bool {
         id: "msg_1",
         timestamp: Timestamp::UNIX_EPOCH,
         method: &Method::POST,
-        url: "https://example.com/",
+        url: &signature::called_url(scheme, "https://example.com/", b"{}"),
         event_type: "a.b",
         body: b"{}",
     };

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::builtin::Builtin;
 use super::handshake::Handshake;
 use super::key::Algorithm;
 use super::scheme::{Part, Place, Scheme, SignaturePlace, TimePlace};
@@ -58,6 +59,9 @@ impl Scheme {
     }
 
     fn verified(&self) -> String {
+        if let Some(Builtin::Sns(_)) = &self.builtin {
+            return "a certificate of AWS over the message of a topic".to_owned();
+        }
         let Some(form) = &self.signature else {
             return "the sender's address".to_owned();
         };
@@ -70,12 +74,16 @@ impl Scheme {
                 }
             };
         }
+        if self.builtin == Some(Builtin::Twilio) {
+            return format!("{} over url, sorted form", self.algorithm.name());
+        }
         let parts: Vec<String> = self.content.iter().filter_map(part).collect();
         format!("{} over {}", self.algorithm.name(), parts.join(", "))
     }
 
     fn replay(&self) -> Replay {
-        let body = self.signs(&Part::Body);
+        let is_sns = matches!(self.builtin, Some(Builtin::Sns(_)));
+        let body = self.signs(&Part::Body) || self.builtin.is_some();
         let within = self.timestamp.as_ref().filter(|rule| {
             let in_body = matches!(rule.place, TimePlace::At(Place::Json(_)));
             self.signs(&Part::Timestamp) || (in_body && body)
@@ -83,7 +91,7 @@ impl Scheme {
         Replay {
             within: within.map(|rule| rule.tolerance),
             // a token signs nothing, whatever it lets in
-            id: !self.content.is_empty() && self.covers_message_id(),
+            id: (!self.content.is_empty() || is_sns) && self.covers_message_id(),
             body,
         }
     }

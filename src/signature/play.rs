@@ -147,6 +147,7 @@ mod tests {
         let headers: HeaderMap = sent.headers.iter().cloned().collect();
         let request = Inbound {
             url: Some(URL),
+            query: URL.split_once('?').map(|(_, query)| query),
             ..Inbound::post(&headers, &sent.body)
         };
         verify(scheme, &[key], &request, now())

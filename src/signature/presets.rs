@@ -63,6 +63,7 @@ const FILES: &[File] = files![
     "standard-webhooks-v1a" json,
     "stripe" json,
     "svix" json,
+    "twilio" form,
     "twitter-x" json,
     "typeform" json,
     "wingspan" json,

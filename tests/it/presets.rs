@@ -57,6 +57,7 @@ const EXPECTED: &[(&str, &str, Id)] = &[
     ("standard-webhooks-v1a", "invoice.created", Id::Sent),
     ("stripe", "invoice.paid", Id::At("/id")),
     ("svix", "invoice.paid", Id::Sent),
+    ("twilio", "twilio.callback", Id::No),
     ("twitter-x", "x.event", Id::No),
     ("typeform", "form_response", Id::At("/event_id")),
     ("wingspan", "InvoicePaid", Id::At("/eventId")),
