@@ -89,8 +89,10 @@ impl Scheme {
         if user.is_some() && !self.has_user() {
             return Err(KeygenError::NoUser);
         }
+        if !self.needs_secrets() {
+            return Err(KeygenError::NoSecret);
+        }
         match self.algorithm {
-            Algorithm::Address => Err(KeygenError::NoSecret),
             Algorithm::Ed25519 => self.ed25519(),
             Algorithm::EcdsaP256 => self.ecdsa(),
             _ if self.has_user() => basic(user.unwrap_or(USER)),

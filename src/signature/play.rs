@@ -158,6 +158,9 @@ mod tests {
     fn every_preset_proves_its_own_sample() {
         for name in SchemeRecord::preset_names() {
             let scheme = Scheme::compile(&SchemeRecord::preset(name).unwrap()).unwrap();
+            if !scheme.needs_secrets() {
+                continue;
+            }
             let sample = Preset::sample(name).unwrap();
             let fresh = scheme.keygen(None).unwrap();
             let key = scheme.signing_key(fresh.signing());

@@ -20,6 +20,7 @@ enum Id {
 
 /// What each preset makes of its sample: the type and the id.
 const EXPECTED: &[(&str, &str, Id)] = &[
+    ("asana", "asana.events", Id::No),
     ("basic", "unknown", Id::No),
     ("bearer", "unknown", Id::No),
     ("bitbucket", "repo:push", Id::Sent),
@@ -69,6 +70,18 @@ const EXPECTED: &[(&str, &str, Id)] = &[
     ("zoom", "meeting.started", Id::No),
 ];
 
+/// The one preset that only its vendor can play: its key is that of a certificate of AWS.
+const UNPLAYED: &str = "aws-sns";
+
+/// The key of a source whose vendor hands its secrets over, between these.
+fn captured(name: &str, before: &str, after: &str) -> String {
+    let scheme = Scheme::compile(&SchemeRecord::preset(name).unwrap()).unwrap();
+    match scheme.captures() {
+        true => format!("{before}captured: ./captured-{name}{after}"),
+        false => String::new(),
+    }
+}
+
 /// A folder with a source for each preset, and the fresh secrets of both sides.
 fn site(folder: &Path) -> Site {
     for name in ["secrets", "keys", "others"] {
@@ -88,7 +101,8 @@ fn site(folder: &Path) -> Site {
             std::fs::write(folder.join(side).join(name), secret.expose()).unwrap();
         }
         config.push_str(&format!(
-            "  {name}: {{preset: {name}, secrets: [{{file: secrets/{name}}}], url: \"https://in.example/in/{name}\"}}\n"
+            "  {name}: {{preset: {name}, secrets: [{{file: secrets/{name}}}], url: \"https://in.example/in/{name}\"{}}}\n",
+            captured(name, ", ", "")
         ));
     }
     Site::new(folder, &config)
@@ -96,7 +110,9 @@ fn site(folder: &Path) -> Site {
 
 #[test]
 fn every_preset_has_its_row_and_its_sample() {
-    let names: Vec<&str> = EXPECTED.iter().map(|(name, _, _)| *name).collect();
+    let mut names: Vec<&str> = EXPECTED.iter().map(|(name, _, _)| *name).collect();
+    names.push(UNPLAYED);
+    names.sort_unstable();
     assert_eq!(names, SchemeRecord::preset_names());
     for name in names {
         let sample = Preset::sample(name).unwrap();
@@ -173,7 +189,8 @@ fn what_is_shown_serves_in_a_configuration() {
             .map(|line| format!("      {line}\n"))
             .collect();
         sources.push_str(&format!(
-            "  {name}:\n    secrets: [{{file: secrets/{name}}}]\n    url: \"https://in.example/{name}\"\n    scheme:\n{pasted}"
+            "  {name}:\n    secrets: [{{file: secrets/{name}}}]\n    url: \"https://in.example/{name}\"\n{}    scheme:\n{pasted}",
+            captured(name, "    ", "\n")
         ));
     }
     site.write(&sources);
@@ -191,7 +208,7 @@ fn what_is_shown_serves_in_a_configuration() {
 fn vendors_are_listed() {
     let listed: Value = serde_json::from_slice(&ingate(&["vendors", "--json"]).stdout).unwrap();
     let items = listed["items"].as_array().unwrap();
-    assert_eq!(items.len(), EXPECTED.len());
+    assert_eq!(items.len(), EXPECTED.len() + 1);
     let of = |name: &str| items.iter().find(|item| item["name"] == name).unwrap();
     for (name, field, wanted) in [
         (
@@ -215,6 +232,8 @@ fn vendors_are_listed() {
             json!("ecdsa-p256 over timestamp, body"),
         ),
         ("microsoft-graph", "/signs", json!(false)),
+        ("aws-sns", "/signs", json!(false)),
+        ("asana", "/handshakes", json!(["x-hook-secret"])),
         ("sendgrid", "/signs", json!(true)),
         ("github", "/secrets", json!("yours")),
         ("zoom", "/secrets", json!("vendor")),
@@ -222,7 +241,7 @@ fn vendors_are_listed() {
         assert_eq!(of(name).pointer(field), Some(&wanted), "{name} {field}");
     }
     let table = data(&ingate(&["vendors"]));
-    assert_eq!(table.lines().count(), EXPECTED.len() + 1, "{table}");
+    assert_eq!(table.lines().count(), EXPECTED.len() + 2, "{table}");
     let output = ingate(&["vendors", "show", "githup"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(
