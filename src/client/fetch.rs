@@ -39,7 +39,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct Limits {
     /// Within this time the whole answer must be there.
     pub timeout: Duration,
-    /// Most bytes of its body; at most [`MOST_BODY_BYTES`].
+    /// Most bytes of its body; at most 1 MiB.
     pub body_bytes: usize,
 }
 
