@@ -247,12 +247,12 @@ impl Attempter {
             insert_replay(&mut headers, mark);
         }
         if let Some(signer) = &target.sign {
-            let url = target.sent_url().to_string();
+            let url = target.called_url(body).to_string();
             let outbound = Outbound {
                 id: &id,
                 timestamp: self.shared.clock.now(),
                 method: &Method::POST,
-                url: &signature::called_url(&signer.scheme, &url, body),
+                url: &url,
                 event_type: &parts.event_type,
                 body,
             };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue, Method, Request, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Full};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
@@ -27,7 +27,6 @@ use crate::client::{HEAD_BYTES, Step, Streams, failure, streams, tls};
 use crate::clock::{self, Clock};
 use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
 use crate::plan::{Auth, EgressPlan, Target};
-use crate::signature::called_url;
 use crate::tls::ClientTls;
 
 /// Most bytes of an answer's body that are read; past them the connection is given up.
@@ -159,7 +158,7 @@ impl Client {
         let authorization = proxy.and_then(|proxy| proxy.authorization.as_ref());
         let words = to.auth.as_ref().map(Auth::hidden).unwrap_or_default();
         let hidden = Hidden::of(headers.values().chain(authorization), words);
-        let url = called(to, &body);
+        let url = to.called_url(&body).into_owned();
         let mut request = Request::new(Full::new(body));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = url;
@@ -185,16 +184,6 @@ impl Client {
             },
         }
     }
-}
-
-/// The URL that a request with this body goes to.
-fn called(to: &Target, body: &[u8]) -> Uri {
-    let url = to.sent_url();
-    let called = to.sign.as_ref().and_then(|signer| {
-        let called = called_url(&signer.scheme, &url.to_string(), body).into_owned();
-        called.parse().ok()
-    });
-    called.unwrap_or_else(|| url.into_owned())
 }
 
 /// What makes connections to a target, as its attempts have them.

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Uri};
 
 use super::Target;
 use crate::secret::{Secret, SecretName};
+use crate::signature::called_url;
 use crate::tls::ClientTls;
 
 /// How a target is told who we are.
@@ -162,6 +163,22 @@ impl Target {
         let auth = self.auth.as_ref();
         auth.and_then(|auth| auth.url(&self.url))
             .unwrap_or(Cow::Borrowed(&self.url))
+    }
+
+    /// Where the request with this body goes: there as well, unless the signature's scheme keeps something of the body in
+    /// the URL.
+    #[must_use]
+    pub fn called_url(&self, body: &[u8]) -> Cow<'_, Uri> {
+        let url = self.sent_url();
+        let called = self
+            .sign
+            .as_ref()
+            .filter(|signer| signer.scheme.changes_url())
+            .and_then(|signer| {
+                let url = url.to_string();
+                called_url(&signer.scheme, &url, body).parse().ok()
+            });
+        called.map_or(url, Cow::Owned)
     }
 }
 

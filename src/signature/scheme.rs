@@ -217,6 +217,12 @@ impl Scheme {
         sns::certificate_url(rule, Some(json.root()))
     }
 
+    /// Whether it keeps something of the body in the URL that is called.
+    #[must_use]
+    pub fn changes_url(&self) -> bool {
+        matches!(self.builtin, Some(Builtin::Twilio))
+    }
+
     /// Whether a challenge hands a secret over.
     #[must_use]
     pub fn captures(&self) -> bool {

@@ -79,11 +79,8 @@ pub fn sign(
 /// The URL that a request with this body goes to: the same, unless the scheme keeps something of the body in it.
 #[must_use]
 pub fn called_url<'a>(scheme: &Scheme, url: &'a str, body: &[u8]) -> Cow<'a, str> {
-    let other = match scheme.builtin {
-        Some(Builtin::Twilio) => twilio::to_call(url, body),
-        _ => None,
-    };
-    other.map_or(Cow::Borrowed(url), Cow::Owned)
+    let other = scheme.changes_url().then(|| twilio::to_call(url, body));
+    other.flatten().map_or(Cow::Borrowed(url), Cow::Owned)
 }
 
 fn no_facts_in_query(scheme: &Scheme) -> Result<(), SignError> {
