@@ -10,7 +10,6 @@ use clap::Args;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
 use serde_json::Value;
 
 use super::{Exit, Failure};
@@ -211,7 +210,7 @@ impl Caller {
         &self,
         path: &str,
         headers: &[(HeaderName, HeaderValue)],
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<client::Answer>, Failure> {
         let url = self.url(path);
         let mut request = Request::get(&url);
         for (name, value) in headers {
@@ -256,7 +255,7 @@ impl Caller {
         url: &str,
         mut request: http::request::Builder,
         body: Bytes,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<client::Answer>, Failure> {
         // The token is for this door alone.
         let own = url.strip_prefix(&self.base);
         let own = own.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
@@ -278,7 +277,10 @@ impl Caller {
 }
 
 /// Reads an answer to its end.
-pub(super) async fn whole(url: &str, response: Response<Incoming>) -> Result<Answer, Failure> {
+pub(super) async fn whole(
+    url: &str,
+    response: Response<client::Answer>,
+) -> Result<Answer, Failure> {
     let status = response.status();
     let body = Limited::new(response.into_body(), ANSWER_BYTES)
         .collect()

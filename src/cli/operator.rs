@@ -5,12 +5,12 @@
 use bytes::Bytes;
 use clap::Args;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::http::{Answer, Caller, DoorArgs, whole};
 use super::{ConfigArg, Exit, Failure, print_json, say};
+use crate::client;
 
 /// Most rows of a listing; all of them are in memory at once.
 pub(super) const MAX_ROWS: u32 = 100_000;
@@ -140,7 +140,7 @@ impl Api {
         &self,
         path: &str,
         last: Option<&str>,
-    ) -> Result<Response<Incoming>, Failure> {
+    ) -> Result<Response<client::Answer>, Failure> {
         let accept = HeaderValue::from_static("text/event-stream");
         let mut headers = vec![(header::ACCEPT, accept)];
         if let Some(last) = last.and_then(|last| HeaderValue::from_str(last).ok()) {

@@ -7,6 +7,7 @@ use std::io;
 
 use super::connect::EgressError;
 use super::meter::TooLong;
+use super::pool::RequestError;
 
 /// At which step of a request it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +34,13 @@ const DETAIL_BYTES: usize = 512;
 #[error("the name cannot be resolved")]
 pub(crate) struct DnsError(#[source] pub(crate) io::Error);
 
-/// At which step a request failed, which may be `connecting`, and the error in words.
-pub(crate) fn classify(error: &(dyn Error + 'static), connecting: bool) -> (Step, String) {
+/// At which step a request failed, and the error in words.
+pub(crate) fn classify(error: &RequestError) -> (Step, String) {
     let refused = causes(error).find_map(|cause| cause.downcast_ref::<EgressError>());
     match refused {
         // What is around it speaks of DNS and connections, neither of which failed.
         Some(refused) => (Step::Egress, bounded(refused.to_string())),
-        None => (step(error, connecting), words(error)),
+        None => (step(error), words(error)),
     }
 }
 
@@ -62,7 +63,7 @@ pub(crate) fn classify_connect(error: &(dyn Error + 'static)) -> (Step, String) 
     (step, joined(causes(error)))
 }
 
-fn step(error: &(dyn Error + 'static), connecting: bool) -> Step {
+fn step(error: &RequestError) -> Step {
     let any = |test: fn(&(dyn Error + 'static)) -> bool| causes(error).any(test);
     if any(|cause| cause.is::<rustls::Error>()) {
         return Step::Tls;
@@ -70,7 +71,7 @@ fn step(error: &(dyn Error + 'static), connecting: bool) -> Step {
     if any(|cause| cause.is::<DnsError>()) {
         return Step::Dns;
     }
-    if connecting {
+    if matches!(error, RequestError::Connect(_)) {
         // The connector wraps what TCP says in an error of its own; a bare one is the handshake's.
         let handshake = error.source().is_some_and(|cause| cause.is::<io::Error>());
         return if handshake { Step::Tls } else { Step::Connect };
@@ -108,8 +109,8 @@ fn causes<'a>(
 }
 
 /// What each cause says, from the outermost on, without repetitions.
-fn words(error: &(dyn Error + 'static)) -> String {
-    // The outermost says only that a client failed.
+fn words(error: &RequestError) -> String {
+    // The outermost says only that there is no answer.
     let words = joined(causes(error).skip(1));
     if words.is_empty() {
         return bounded(error.to_string());

@@ -13,14 +13,12 @@ use http::response::Parts;
 use http::uri::Scheme;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper_util::client::legacy;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::timeout;
 
 use super::connect::Connector;
 use super::failure::{self, Step};
-use super::{AGENT, HEAD_BYTES, Streams, streams, tls};
+use super::pool::{Answer, Pool};
+use super::{AGENT, HEAD_BYTES, streams, tls};
 use crate::egress::EgressPlan;
 use crate::tls::ClientTls;
 
@@ -30,9 +28,6 @@ pub const MOST_BODY_BYTES: usize = 1024 * 1024;
 /// Most bytes that are read for one answer in all: head and body, what TLS and chunks add, and answers of status 1xx
 /// before it, of which there may be any number.
 const ANSWER_BYTES: usize = HEAD_BYTES + 2 * MOST_BODY_BYTES;
-
-/// How long an unused connection is kept; below what servers commonly keep theirs.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The bounds of one request.
 #[derive(Debug, Clone, Copy)]
@@ -87,7 +82,7 @@ pub enum BodyError {
 /// Makes small requests, and keeps a connection for the next.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    client: legacy::Client<Streams, Full<Bytes>>,
+    pool: Arc<Pool>,
     scheme: Scheme,
 }
 
@@ -122,13 +117,11 @@ impl Fetcher {
             None => tls(scheme == Scheme::HTTPS),
         };
         let connector = Connector::new(egress.cloned());
-        let client = legacy::Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(1)
-            .http1_max_buf_size(HEAD_BYTES)
-            .build(streams(&tls, connector, ANSWER_BYTES));
-        Self { client, scheme }
+        let pool = Pool::new(streams(&tls, connector, ANSWER_BYTES), 1);
+        Self {
+            pool: Arc::new(pool),
+            scheme,
+        }
     }
 
     /// Makes one request; gives its answer, of whatever status.
@@ -148,9 +141,9 @@ impl Fetcher {
         let headers = request.headers_mut();
         headers.entry(USER_AGENT).or_insert(AGENT);
         let exchange = async {
-            let answer = self.client.request(request.map(Full::new)).await;
+            let answer = self.pool.request(request.map(Full::new)).await;
             let answer = answer.map_err(|error| {
-                let (step, words) = failure::classify(&error, error.is_connect());
+                let (step, words) = failure::classify(&error);
                 FetchError::Failed { step, words }
             })?;
             whole(answer, limits.body_bytes.min(MOST_BODY_BYTES)).await
@@ -160,7 +153,7 @@ impl Fetcher {
     }
 }
 
-async fn whole(answer: Response<Incoming>, most: usize) -> Result<Response<Bytes>, FetchError> {
+async fn whole(answer: Response<Answer>, most: usize) -> Result<Response<Bytes>, FetchError> {
     let (head, body) = answer.into_parts();
     match Limited::new(body, most).collect().await {
         Ok(body) => Ok(Response::from_parts(head, body.to_bytes())),

@@ -15,17 +15,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
-use hyper::body::Incoming;
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy;
-use hyper_util::rt::TokioExecutor;
 use rustls::{ClientConfig, RootCertStore};
 
 pub use self::failure::Step;
 pub use self::fetch::{BodyError, FetchError, Fetcher, Limits};
+pub use self::pool::{Answer, RequestError};
 
 use self::connect::Connector;
 use self::meter::Metering;
+use self::pool::Pool;
 use crate::tls::ClientTls;
 
 /// How we name ourselves to others.
@@ -55,16 +54,13 @@ pub(crate) fn streams(tls: &ClientConfig, connector: Connector, answer_bytes: us
 pub async fn request(
     request: Request<Full<Bytes>>,
     own: Option<&ClientTls>,
-) -> Result<Response<Incoming>, legacy::Error> {
+) -> Result<Response<Answer>, RequestError> {
     let tls = match own {
         Some(own) => own.config().clone(),
         None => tls(request.uri().scheme_str() == Some("https")),
     };
-    let client: legacy::Client<Streams, Full<Bytes>> =
-        legacy::Client::builder(TokioExecutor::new())
-            .http1_max_buf_size(HEAD_BYTES)
-            .build(streams(&tls, Connector::new(None), usize::MAX));
-    client.request(request).await
+    let streams = streams(&tls, Connector::new(None), usize::MAX);
+    Pool::new(streams, 1).request(request).await
 }
 
 /// The TLS side of all clients: the system's roots, and only if they are `needed`.

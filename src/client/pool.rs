@@ -38,7 +38,7 @@ type Stream = <Streams as Service<Uri>>::Response;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RequestError {
+pub enum RequestError {
     /// There is no connection to be had.
     #[error("no connection")]
     Connect(#[source] BoxError),
@@ -51,6 +51,7 @@ pub(crate) enum RequestError {
 }
 
 /// Connections to whatever is asked for, of which so many are kept.
+#[derive(Debug)]
 pub(crate) struct Pool {
     streams: Streams,
     kept: Arc<Mutex<Kept>>,
@@ -58,7 +59,7 @@ pub(crate) struct Pool {
 }
 
 /// Connections that wait for a request.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Kept {
     /// The last used one last.
     links: Vec<Link>,
@@ -67,6 +68,7 @@ struct Kept {
 }
 
 /// A connection.
+#[derive(Debug)]
 struct Link {
     place: Place,
     sender: SendRequest<Full<Bytes>>,
@@ -249,7 +251,8 @@ fn in_origin_form(mut request: Request<Full<Bytes>>, place: &Place) -> Request<F
 }
 
 /// The body of an answer; read to its end, it gives its connection back.
-pub(crate) struct Answer {
+#[derive(Debug)]
+pub struct Answer {
     body: Incoming,
     link: Option<Link>,
     kept: Arc<Mutex<Kept>>,

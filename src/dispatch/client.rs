@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::tokens::Tokens;
 use crate::client::connect::Connector;
-use crate::client::pool::{Answer, Pool, RequestError};
+use crate::client::pool::{Answer, Pool};
 use crate::client::{HEAD_BYTES, Step, Streams, failure, streams, tls};
 use crate::clock::{self, Clock};
 use crate::delivery::{Failure, Outcome, RETRY_AFTER_CAP};
@@ -169,8 +169,7 @@ impl Client {
                 detail: format!("no answer within {:?}", to.timeout),
             },
             Ok(Err(error)) => {
-                let connecting = matches!(error, RequestError::Connect(_));
-                let (step, detail) = failure::classify(&error, connecting);
+                let (step, detail) = failure::classify(&error);
                 let failure = failed_at(step);
                 Outcome::Failed { failure, detail }
             }
