@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::delivery::{Delivery, State};
 use crate::event::{Event, replace_headers};
 use crate::id::{Digest, EventId, SourceName, TargetName};
-use crate::live::{EventNews, Failed, Live, News};
+use crate::live::{EventNews, Failed, Live};
 use crate::metrics::Metrics;
 use crate::plan::{Dedupe, DedupeBy, Plan, Source, Unmatched};
 use crate::routing::deliveries;
@@ -403,6 +403,8 @@ impl Intake {
         }
         let dead = dead_on_arrival(&deliveries);
         let news = EventNews::of(&event, &deliveries);
+        // Its first attempt may have ended before this task goes on.
+        let announced = self.live.feed.announce(news.id);
         let admission = Admission {
             event,
             deliveries,
@@ -417,7 +419,7 @@ impl Intake {
             for (target, reason) in dead {
                 self.metrics.delivery_died(target.as_str(), reason);
             }
-            self.live.feed.tell(News::Event(news));
+            announced.tell(news);
         }
         let fate = match admitted.novelty {
             Novelty::New if unmatched => Fate::Unmatched,

@@ -1,9 +1,9 @@
 //! Events and attempts as they happen, for those who watch: the last ones in two rings, the next ones by a channel.
 //!
 //! Promise: who tells waits for nobody; a reader that is too slow is told how many it has missed, and goes on with what
-//! is new. Not here: filters of readers, JSON (see `admin`).
+//! is new; no attempt is told before its event, though it may end before whoever took the event in goes on. Not here: filters of readers, JSON (see `admin`).
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -190,6 +190,31 @@ struct Rings {
     last: u64,
     events: VecDeque<Arc<Entry>>,
     attempts: VecDeque<Arc<Entry>>,
+    /// Events that are announced, and what was told of their attempts meanwhile.
+    announced: HashMap<EventId, Vec<AttemptNews>>,
+}
+
+/// An event that is about to be stored. Until it is told, or this is dropped, what is told of its attempts waits.
+#[derive(Debug)]
+pub struct Announced<'a> {
+    feed: &'a Feed,
+    event: EventId,
+}
+
+impl Announced<'_> {
+    /// The event is stored.
+    pub fn tell(self, news: EventNews) {
+        self.feed.tell(News::Event(news));
+    }
+}
+
+impl Drop for Announced<'_> {
+    fn drop(&mut self) {
+        let mut rings = self.feed.lock();
+        for attempt in rings.announced.remove(&self.event).unwrap_or_default() {
+            self.feed.put(&mut rings, News::Attempt(attempt));
+        }
+    }
 }
 
 impl Feed {
@@ -203,10 +228,27 @@ impl Feed {
         }
     }
 
+    /// Announces an event that is about to be stored.
+    #[must_use]
+    pub fn announce(&self, event: EventId) -> Announced<'_> {
+        self.lock().announced.insert(event, Vec::new());
+        Announced { feed: self, event }
+    }
+
     /// Tells what has happened.
     pub fn tell(&self, news: News) {
-        let is_event = matches!(news, News::Event(_));
         let mut rings = self.lock();
+        if let News::Attempt(attempt) = &news
+            && let Some(held) = rings.announced.get_mut(&attempt.event)
+        {
+            held.push(attempt.clone());
+            return;
+        }
+        self.put(&mut rings, news);
+    }
+
+    fn put(&self, rings: &mut Rings, news: News) {
+        let is_event = matches!(news, News::Event(_));
         rings.last += 1;
         let place = Place {
             life: self.life,
@@ -365,6 +407,51 @@ mod tests {
             state: StateKind::Dead,
             due_at: None,
         })
+    }
+
+    #[test]
+    fn no_attempt_is_told_before_its_event() {
+        let (feed, other) = (feed(), attempt(9));
+        let News::Event(stored) = event() else {
+            panic!("not an event");
+        };
+        let of = |id, number| match attempt(number) {
+            News::Attempt(attempt) => News::Attempt(AttemptNews {
+                event: id,
+                ..attempt
+            }),
+            News::Event(_) => panic!("an event"),
+        };
+        let (id, refused) = (stored.id, EventId::generate());
+        let announced = feed.announce(id);
+        feed.tell(of(id, 1));
+        feed.tell(other.clone());
+        announced.tell(stored.clone());
+        feed.tell(of(id, 2));
+        // One that is never told holds nothing back for ever.
+        let dropped = feed.announce(refused);
+        feed.tell(of(refused, 3));
+        drop(dropped);
+        let told: Vec<News> = feed
+            .read(Some(place("1234-0")))
+            .backlog
+            .iter()
+            .map(|entry| entry.news.clone())
+            .collect();
+        let wanted = [
+            other,
+            News::Event(stored),
+            of(id, 1),
+            of(id, 2),
+            of(refused, 3),
+        ];
+        let key = |news: &News| match news {
+            News::Event(event) => (event.id, 0),
+            News::Attempt(attempt) => (attempt.event, attempt.number),
+        };
+        let keys = |news: &[News]| news.iter().map(key).collect::<Vec<_>>();
+        assert_eq!(keys(&told), keys(&wanted));
+        assert!(feed.lock().announced.is_empty());
     }
 
     fn feed() -> Feed {

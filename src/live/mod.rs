@@ -14,7 +14,7 @@ mod tally;
 use jiff::Timestamp;
 
 pub use self::armed::{Armed, MAX_ARMED};
-pub use self::feed::{AttemptNews, Entry, EventNews, Feed, Heard, News, Place, Reader};
+pub use self::feed::{Announced, AttemptNews, Entry, EventNews, Feed, Heard, News, Place, Reader};
 pub use self::refused::{Failed, Failures, Refused};
 pub use self::series::{Columns, STEP_TICKS, Series, Waiting, Which, Window};
 pub use self::subscriptions::{Subscriptions, Unconfirmed};
