@@ -229,7 +229,7 @@ impl Lane {
             Ok(most) => most,
             Err(wake) => return wake,
         };
-        let Claims { taken, next_due } = match shared.store.claim(&target.name, most).await {
+        let Claims { taken, next_due, .. } = match shared.store.claim(&target.name, most).await {
             Ok(claims) => claims,
             Err(error) => {
                 let pause = self.pause;

@@ -14,6 +14,7 @@ mod clean;
 mod contract;
 mod filter;
 mod find;
+mod fleet;
 mod fold;
 mod held;
 mod index;
@@ -36,6 +37,7 @@ mod tests;
 mod timeline;
 
 pub use filter::{DeliveryFilter, EventFilter, Found, ListedDelivery, Window};
+pub use fleet::{Instance, Task};
 pub use local::{LocalStore, OpenError, StoreOptions};
 pub use replay::{
     Cursor, MAX_FILTER_BYTES, Pause, ReplayFilter, ReplayPhase, ReplayState, Revival, RevivedBody,
@@ -146,6 +148,8 @@ pub struct Claims {
     pub taken: Vec<Claimed>,
     /// When the next delivery of this target falls due, as far as is known.
     pub next_due: Option<Timestamp>,
+    /// The target came from another process just now, and that took it to be down. Nothing is taken then.
+    pub down: bool,
 }
 
 /// How a claimed delivery went.
@@ -479,6 +483,26 @@ pub trait Store: Send + Sync + 'static {
         before: Option<ReplayId>,
         limit: usize,
     ) -> Result<Vec<ReplayState>, StoreError>;
+
+    /// The processes that share this store, oldest first; `None` where only one can use it.
+    async fn fleet(&self) -> Result<Option<Vec<Instance>>, StoreError> {
+        Ok(None)
+    }
+
+    /// Whether this process is the one that does this: it is already, or nobody was. It stays so until it gives it up, ends or
+    /// is not heard of for too long. Where only one process can use the store, it is always this one. (Claiming a target asks by itself.)
+    async fn own(&self, _task: &Task) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    /// Lets others do this from now on.
+    async fn disown(&self, _task: &Task) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Notes whether a target that this process owns is taken to be down, for whoever makes the attempts after it (see
+    /// [`Claims::down`]).
+    fn set_down(&self, _target: &TargetName, _down: bool) {}
 
     /// Whether it takes events now.
     fn health(&self) -> Health;
