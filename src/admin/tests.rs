@@ -445,6 +445,7 @@ async fn targets_are_shown_with_their_limits_breakers_and_queues() {
             failures_in_a_row: 10,
             last_failure: Some(Fault::Status(503)),
         }),
+        elsewhere: false,
     };
     door.lanes.set(&"erp".parse().unwrap(), view);
     let time = "2026-02-03T04:05:06Z";

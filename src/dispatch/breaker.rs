@@ -158,6 +158,25 @@ impl Breaker {
         None
     }
 
+    /// The process that had the target until now took it to be down: open, as if it had opened now. Says whether it is,
+    /// which it is not where it is off.
+    pub(super) fn inherit(&mut self, now: Instant) -> bool {
+        if self.is_on() && self.state() == BreakerState::Closed {
+            let next = now + probe_delay(0);
+            self.turn(State::Open { failed: 0, next });
+        }
+        self.state() != BreakerState::Closed
+    }
+
+    /// Another process has the target from now on: what was counted here, and what is under way, says nothing any more.
+    pub(super) fn forget(&mut self) {
+        *self = Self {
+            policy: self.policy,
+            round: self.round + 1,
+            ..Self::default()
+        };
+    }
+
     /// Whether it can open.
     pub(super) fn is_on(&self) -> bool {
         self.policy.is_some()
@@ -336,6 +355,42 @@ mod tests {
         breaker.end(ticket, Verdict::Up, start);
         breaker.hurry(start);
         assert_eq!(breaker.permit(start), Permit::Free);
+    }
+
+    #[test]
+    fn a_target_that_was_down_elsewhere_is_probed_first() {
+        let start = Instant::now();
+        let mut breaker = breaker();
+        let straggler = breaker.begin(start);
+        assert!(breaker.inherit(start));
+        let next = start + seconds(1.0);
+        assert_eq!(breaker.permit(start), Permit::NotBefore(next));
+        assert_eq!(breaker.end(straggler, Verdict::Up, start), None);
+        assert!(breaker.inherit(next), "it is told once more");
+        assert_eq!(breaker.permit(next), Permit::Probe);
+        assert_eq!(one(&mut breaker, Verdict::Up, next), Some(Turn::Closed));
+        let mut off = Breaker::default();
+        assert!(!off.inherit(start));
+        assert_eq!(off.permit(start), Permit::Free);
+    }
+
+    #[test]
+    fn what_was_counted_is_forgotten_with_the_target() {
+        let start = Instant::now();
+        let mut breaker = opened(start);
+        let probe = breaker.begin(start + seconds(1.0));
+        breaker.forget();
+        assert_eq!(
+            (breaker.permit(start), breaker.in_a_row()),
+            (Permit::Free, 0)
+        );
+        assert_eq!(breaker.end(probe, DOWN, start + seconds(2.0)), None);
+        assert!(breaker.is_on());
+        for _ in 1..POLICY.failures {
+            assert_eq!(one(&mut breaker, DOWN, start), None);
+        }
+        let why = Why::InARow(POLICY.failures);
+        assert_eq!(one(&mut breaker, DOWN, start), Some(Turn::Opened(why)));
     }
 
     #[test]

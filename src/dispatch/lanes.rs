@@ -4,7 +4,8 @@
 //! A lane tells when something has changed; who reads gets a copy. A target that leaves the plan leaves this, too; but for
 //! its pause, which is held by name, as the store holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -26,12 +27,14 @@ pub struct Lanes {
     views: Mutex<BTreeMap<TargetName, LaneView>>,
     /// A mirror of what the store has, so that lanes need not ask it each time.
     paused: watch::Sender<Pauses>,
+    /// How often a pause was changed here; counted while `paused` is held.
+    changes: AtomicU64,
     /// What wakes a lane whose breaker is to be hurried.
     hurry: Mutex<BTreeMap<TargetName, Arc<Notify>>>,
 }
 
 /// The targets whose deliveries wait until they are resumed.
-pub(super) type Pauses = BTreeMap<TargetName, Pause>;
+pub(in crate::dispatch) type Pauses = BTreeMap<TargetName, Pause>;
 
 /// What the lane of a target is at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,16 @@ pub struct LaneView {
     pub running: usize,
     /// Its breaker; `None` if that is off.
     pub breaker: Option<BreakerView>,
+    /// Whether another process makes the attempts to it; the breaker says nothing then.
+    pub elsewhere: bool,
+}
+
+impl LaneView {
+    /// The state of the breaker as the metrics tell it; `None` if it is off or is another process's to tell.
+    fn told_state(self) -> Option<BreakerState> {
+        let breaker = self.breaker.filter(|_| !self.elsewhere);
+        breaker.map(|it| it.state)
+    }
 }
 
 /// How the breaker of a target stands.
@@ -96,6 +109,7 @@ impl Lanes {
     /// Has the deliveries of a target wait, or go on, from now on. The store must have heard of it before.
     pub fn set_pause(&self, target: &TargetName, pause: Option<Pause>) {
         self.paused.send_modify(|paused| {
+            self.changes.fetch_add(1, Ordering::Relaxed);
             match pause {
                 Some(pause) => paused.insert(target.clone(), pause),
                 None => paused.remove(target),
@@ -103,9 +117,28 @@ impl Lanes {
         });
     }
 
-    /// What the store has of pauses is this.
-    pub(super) fn set_pauses(&self, all: Pauses) {
-        self.paused.send_replace(all);
+    /// How often a pause was changed here so far; asked before the store is, see [`Lanes::set_pauses`].
+    pub(super) fn pauses_changed(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
+    }
+
+    /// What the store has of pauses is this, unless one was changed here since [`Lanes::pauses_changed`] said `then`: what
+    /// was read may be older than that. Gives the targets whose pause has changed by it.
+    pub(super) fn set_pauses(&self, all: &Pauses, then: u64) -> Vec<TargetName> {
+        let mut changed = Vec::new();
+        self.paused.send_if_modified(|paused| {
+            if self.pauses_changed() != then {
+                return false;
+            }
+            let names: BTreeSet<&TargetName> = paused.keys().chain(all.keys()).collect();
+            let others = names
+                .into_iter()
+                .filter(|name| paused.get(*name) != all.get(*name));
+            changed.extend(others.cloned());
+            paused.clone_from(all);
+            !changed.is_empty()
+        });
+        changed
     }
 
     /// Tells of every change of pauses.
@@ -171,13 +204,23 @@ impl Board {
     }
 
     /// Tells how it stands now, if that has changed.
-    pub(super) fn show(&mut self, running: usize, breaker: &Breaker, paused: bool) {
+    pub(super) fn show(
+        &mut self,
+        running: usize,
+        breaker: &Breaker,
+        paused: bool,
+        elsewhere: bool,
+    ) {
         if self.paused != Some(paused) {
             self.metrics.set_target_paused(self.target.as_str(), paused);
             self.paused = Some(paused);
         }
         let breaker = breaker.is_on().then(|| self.breaker(breaker));
-        let view = LaneView { running, breaker };
+        let view = LaneView {
+            running,
+            breaker,
+            elsewhere,
+        };
         if self.shown == Some(view) {
             return;
         }
@@ -185,8 +228,8 @@ impl Board {
         if self.shown.is_none_or(|shown| shown.running != running) {
             self.metrics.set_target_running(name, running);
         }
-        let state = breaker.map(|it| it.state);
-        let told = self.shown.map(|shown| shown.breaker.map(|it| it.state));
+        let state = view.told_state();
+        let told = self.shown.map(LaneView::told_state);
         if told != Some(state) {
             let state = state.map(BreakerState::as_str);
             self.metrics.set_breaker_state(name, state);

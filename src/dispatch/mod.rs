@@ -39,7 +39,7 @@ use crate::id::TargetName;
 use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
-use crate::store::{Depth, Store};
+use crate::store::{Depth, Pause, Store};
 use crate::telemetry::Spans;
 
 /// How long a lane may take, after its attempts were cut off, to record that and to release the rest.
@@ -47,6 +47,10 @@ const WIND_UP: Duration = Duration::from_secs(5);
 
 /// When a store is asked again for the pauses that it could not tell: while it is rebuilt, nothing can be sent anyway.
 const PAUSES_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often a store that others use as well is asked for the pauses: about as long may a pause that was set at another
+/// instance go unnoticed.
+const PAUSES_EVERY: Duration = Duration::from_secs(1);
 
 /// What all lanes share.
 struct Shared {
@@ -155,6 +159,10 @@ async fn supervise(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     if !learn_pauses(&shared, &mut phase).await {
         return;
     }
+    let mut follower = JoinSet::new();
+    if shared.store.is_shared() {
+        follower.spawn(follow_pauses(Arc::clone(&shared)));
+    }
     let mut plans = shared.plan.watch();
     let mut lanes = JoinSet::new();
     let mut running: HashMap<Id, TargetName> = HashMap::new();
@@ -185,12 +193,13 @@ async fn supervise(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
 /// Learns which targets are paused, before anything is sent to any. Says no if the end comes first.
 async fn learn_pauses(shared: &Shared, phase: &mut watch::Receiver<Phase>) -> bool {
     loop {
+        let then = shared.lanes.pauses_changed();
         match shared.store.pauses().await {
             Ok(pauses) => {
                 for (target, pause) in &pauses {
                     tracing::info!(target_name = %target, since = %pause.since, by = pause.by, "a target is paused");
                 }
-                shared.lanes.set_pauses(pauses);
+                shared.lanes.set_pauses(&pauses, then);
                 return true;
             }
             Err(error) => tracing::debug!(%error, "which targets are paused is not known yet"),
@@ -198,6 +207,31 @@ async fn learn_pauses(shared: &Shared, phase: &mut watch::Receiver<Phase>) -> bo
         tokio::select! {
             () = tokio::time::sleep(PAUSES_AGAIN) => {}
             () = attempt::reached(phase, Phase::Stopping) => return false,
+        }
+    }
+}
+
+/// Has pauses that were set or lifted at other instances hold here as well; does not end by itself.
+async fn follow_pauses(shared: Arc<Shared>) {
+    loop {
+        tokio::time::sleep(PAUSES_EVERY).await;
+        let then = shared.lanes.pauses_changed();
+        let pauses = match shared.store.pauses().await {
+            Ok(pauses) => pauses,
+            Err(error) => {
+                tracing::debug!(%error, "whether pauses have changed is not known");
+                continue;
+            }
+        };
+        for target in shared.lanes.set_pauses(&pauses, then) {
+            match pauses.get(&target) {
+                Some(Pause { since, by }) => {
+                    tracing::info!(target_name = %target, %since, by, "a target was paused at another instance");
+                }
+                None => {
+                    tracing::info!(target_name = %target, "a target was resumed at another instance");
+                }
+            }
         }
     }
 }

@@ -57,6 +57,8 @@ pub(super) struct Lane {
     board: Board,
     /// Whether the operator has its deliveries wait.
     paused: bool,
+    /// Whether another process makes the attempts; `None` before the first claim.
+    elsewhere: Option<bool>,
     /// The pause after the next failed claim.
     pause: Duration,
 }
@@ -113,6 +115,7 @@ impl Lane {
             pacer: Pacer::default(),
             board,
             paused: false,
+            elsewhere: None,
             pause: FIRST_PAUSE,
         }
     }
@@ -160,9 +163,11 @@ impl Lane {
     /// Tells the operator what it is at.
     fn show(&mut self) {
         match self.attempter {
-            Some(_) => self
-                .board
-                .show(self.running.len(), &self.breaker, self.paused),
+            Some(_) => {
+                let elsewhere = self.elsewhere == Some(true);
+                let (running, breaker) = (self.running.len(), &self.breaker);
+                self.board.show(running, breaker, self.paused, elsewhere);
+            }
             None => self.board.clear(),
         }
     }
@@ -229,7 +234,7 @@ impl Lane {
             Ok(most) => most,
             Err(wake) => return wake,
         };
-        let Claims { taken, next_due, .. } = match shared.store.claim(&target.name, most).await {
+        let claims = match shared.store.claim(&target.name, most).await {
             Ok(claims) => claims,
             Err(error) => {
                 let pause = self.pause;
@@ -243,6 +248,18 @@ impl Lane {
             }
         };
         self.pause = FIRST_PAUSE;
+        let Claims {
+            taken,
+            next_due,
+            down,
+            elsewhere,
+        } = claims;
+        self.belongs(elsewhere);
+        if down {
+            self.inherit();
+            let room = self.room(target);
+            return room.err().unwrap_or_else(|| Wake::at(Instant::now()));
+        }
         // It may have been paused meanwhile, and whoever did that has heard that nothing begins any more.
         if shared.lanes.paused(&self.name).is_some() {
             for claimed in taken {
@@ -290,6 +307,32 @@ impl Lane {
             0 => Err(Wake::at(self.pacer.wake(now))),
             paced => Ok(free.min(paced)),
         }
+    }
+
+    /// Takes note of who makes the attempts.
+    fn belongs(&mut self, elsewhere: bool) {
+        let before = self.elsewhere.replace(elsewhere);
+        if before == Some(elsewhere) {
+            return;
+        }
+        if elsewhere {
+            self.breaker.forget();
+            tracing::info!(target_name = %self.name, "another instance makes the attempts to this target");
+        } else if before.is_some() {
+            tracing::info!(target_name = %self.name, "the attempts to this target are made here from now on");
+        }
+    }
+
+    /// Whoever had the target before took it to be down. The store is told again, since it is ours to say now.
+    fn inherit(&mut self) {
+        let down = self.breaker.inherit(Instant::now());
+        if down {
+            tracing::info!(
+                target_name = %self.name,
+                "this target was taken to be down where the attempts were made before; it is probed"
+            );
+        }
+        self.shared.store.set_down(&self.name, down);
     }
 
     fn start(&mut self, attempter: &Arc<Attempter>, claimed: Claimed) {
@@ -355,6 +398,8 @@ impl Lane {
     }
 
     fn tell(&self, turn: Turn) {
+        let down = turn != Turn::Closed;
+        self.shared.store.set_down(&self.name, down);
         match turn {
             Turn::Opened(why) => {
                 self.board.opened();

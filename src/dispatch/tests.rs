@@ -18,6 +18,7 @@ use crate::plan::Target;
 
 mod cloudevents;
 mod egress;
+mod fleet;
 mod limits;
 mod pauses;
 mod sent;

@@ -94,7 +94,7 @@ impl Inner {
         Ok(Claims {
             taken,
             next_due: next_due.map(|due| self.by_clock(due)),
-            down: false,
+            ..Claims::default()
         })
     }
 

@@ -150,6 +150,8 @@ pub struct Claims {
     pub next_due: Option<Timestamp>,
     /// The target came from another process just now, and that took it to be down. Nothing is taken then.
     pub down: bool,
+    /// Another process makes the attempts to this target. Nothing is taken then, until an arrival is told.
+    pub elsewhere: bool,
 }
 
 /// How a claimed delivery went.
@@ -471,7 +473,8 @@ pub trait Store: Send + Sync + 'static {
     async fn pauses(&self) -> Result<BTreeMap<TargetName, Pause>, StoreError>;
 
     /// Keeps a replay as it stands; the last state counts. One caller at a time for each. On disk when it returns if it
-    /// is to be `durable`, else soon after. Kept while it is running, and then as long as events that are done.
+    /// is to be `durable`, else soon after. Kept while it is running, and then as long as events that are done. Where processes
+    /// share the store, one that has ended stays ended: a state of another phase changes nothing then and is no error.
     async fn put_replay(&self, replay: &ReplayState, durable: bool) -> Result<(), StoreError>;
 
     /// One replay.
@@ -483,6 +486,11 @@ pub trait Store: Send + Sync + 'static {
         before: Option<ReplayId>,
         limit: usize,
     ) -> Result<Vec<ReplayState>, StoreError>;
+
+    /// Whether other processes may use it at the same time, so that what they change must be looked for.
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// The processes that share this store, oldest first; `None` where only one can use it.
     async fn fleet(&self) -> Result<Option<Vec<Instance>>, StoreError> {

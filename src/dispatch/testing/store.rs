@@ -1,7 +1,8 @@
-//! A store in memory, whose calls fail when told to.
+//! A store in memory, whose calls fail when told to, and which several instances can share.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,14 +17,17 @@ use crate::id::{AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, Targe
 use crate::plan::Generation;
 use crate::store::{
     Admission, Admitted, AuditEntry, AuditNote, Claimed, Claims, DeadGroup, DeliveryFilter, Depth,
-    EventFilter, EventRow, Found, Health, Lease, ListedDelivery, Novelty, Pause, Purged, Receipt,
-    ReplayState, Revival, RevivedBody, Settled, Settlement, Store, StoreError, Window,
+    EventFilter, EventRow, Found, Health, Instance, Lease, ListedDelivery, Novelty, Pause, Purged,
+    Receipt, ReplayPhase, ReplayState, Revival, RevivedBody, Settled, Settlement, Store,
+    StoreError, Task, Window,
 };
 
-/// A store in memory.
+/// A store in memory, as one instance sees it.
 pub(crate) struct MemoryStore {
     clock: Arc<dyn Clock>,
-    inner: Mutex<Inner>,
+    /// The number of the instance.
+    me: u64,
+    inner: Arc<Mutex<Inner>>,
 }
 
 #[derive(Default)]
@@ -50,6 +54,25 @@ struct Inner {
     /// Whether the next call to `settle` panics.
     panicking: bool,
     unavailable: Option<String>,
+    fleet: Fleet,
+}
+
+/// What instances share besides what is stored.
+#[derive(Default)]
+struct Fleet {
+    /// Those that live; none where there has only ever been one.
+    living: BTreeSet<u64>,
+    owners: BTreeMap<Task, u64>,
+    /// Targets that are taken to be down, and who says so.
+    down: BTreeMap<TargetName, u64>,
+    plans: BTreeMap<u64, (u64, Digest)>,
+}
+
+impl Fleet {
+    /// Whether this instance does it: it did, or nobody.
+    fn own(&mut self, task: Task, me: u64) -> bool {
+        *self.owners.entry(task).or_insert(me) == me
+    }
 }
 
 impl MemoryStore {
@@ -60,8 +83,33 @@ impl MemoryStore {
     pub(crate) fn with_clock(clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
             clock,
-            inner: Mutex::default(),
+            me: 1,
+            inner: Arc::default(),
         })
+    }
+
+    /// The same store as the instance of this number sees it, which lives from now on.
+    pub(crate) fn instance(&self, number: u64) -> Arc<Self> {
+        self.lock().fleet.living.extend([self.me, number]);
+        Arc::new(Self {
+            clock: Arc::clone(&self.clock),
+            me: number,
+            inner: Arc::clone(&self.inner),
+        })
+    }
+
+    /// This instance is heard of no more: what it did falls to the others.
+    pub(crate) fn bury(&self) {
+        let mut inner = self.lock();
+        let me = self.me;
+        inner.fleet.living.remove(&me);
+        inner.fleet.owners.retain(|_, owner| *owner != me);
+        inner.arrivals.values().for_each(|it| it.notify_waiters());
+    }
+
+    /// Whether this instance is the one that does this.
+    pub(crate) fn owns(&self, task: &Task) -> bool {
+        self.lock().fleet.owners.get(task) == Some(&self.me)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -313,6 +361,22 @@ impl Store for MemoryStore {
         let mut inner = self.lock();
         inner.claims += 1;
         injected(&mut inner.failing_claims)?;
+        if !inner.fleet.living.is_empty() {
+            if !inner.fleet.own(Task::Target(target.clone()), self.me) {
+                return Ok(Claims {
+                    elsewhere: true,
+                    ..Claims::default()
+                });
+            }
+            let said = inner.fleet.down.get(target).copied();
+            if said.is_some_and(|by| by != self.me) {
+                inner.fleet.down.remove(target);
+                return Ok(Claims {
+                    down: true,
+                    ..Claims::default()
+                });
+            }
+        }
         let out: HashSet<DeliveryId> = inner.out.iter().map(|lease| lease.delivery).collect();
         let mut waiting: Vec<(Timestamp, Delivery)> = inner
             .deliveries
@@ -655,15 +719,18 @@ impl Store for MemoryStore {
     async fn generation(&self, fingerprint: Digest) -> Result<Generation, StoreError> {
         let since = self.clock.now();
         let mut inner = self.lock();
-        match inner.generation {
-            Some((known, generation)) if known == fingerprint => Ok(generation),
+        let generation = match inner.generation {
+            Some((known, generation)) if known == fingerprint => generation,
             last => {
                 let number = last.map_or(0, |(_, last)| last.number) + 1;
                 let next = Generation { number, since };
                 inner.generation = Some((fingerprint, next));
-                Ok(next)
+                next
             }
-        }
+        };
+        let plan = (generation.number, fingerprint);
+        inner.fleet.plans.insert(self.me, plan);
+        Ok(generation)
     }
 
     async fn set_pause(
@@ -689,7 +756,14 @@ impl Store for MemoryStore {
     }
 
     async fn put_replay(&self, replay: &ReplayState, _durable: bool) -> Result<(), StoreError> {
-        self.lock().replays.insert(replay.id, replay.clone());
+        let mut inner = self.lock();
+        if let Some(why) = &inner.unavailable {
+            return Err(StoreError::Unavailable(why.clone()));
+        }
+        let known = inner.replays.get(&replay.id).map(|known| known.phase);
+        if known.is_none_or(|phase| phase == ReplayPhase::Running || phase == replay.phase) {
+            inner.replays.insert(replay.id, replay.clone());
+        }
         Ok(())
     }
 
@@ -707,6 +781,59 @@ impl Store for MemoryStore {
         let older = |it: &&ReplayState| before.is_none_or(|before| it.id < before);
         let newest_first = inner.replays.values().rev().filter(older);
         Ok(newest_first.take(limit).cloned().collect())
+    }
+
+    fn is_shared(&self) -> bool {
+        !self.lock().fleet.living.is_empty()
+    }
+
+    async fn fleet(&self) -> Result<Option<Vec<Instance>>, StoreError> {
+        let inner = self.lock();
+        let fleet = &inner.fleet;
+        if fleet.living.is_empty() {
+            return Ok(None);
+        }
+        let instance = |id: &u64| {
+            let owners = fleet.owners.iter().filter(|(_, owner)| *owner == id);
+            let owns: Vec<TargetName> = owners
+                .filter_map(|(task, _)| match task {
+                    Task::Target(name) => Some(name.clone()),
+                    Task::Replay(_) | Task::AutoRevive => None,
+                })
+                .collect();
+            let down = owns.iter().filter(|name| fleet.down.contains_key(*name));
+            Instance {
+                id: *id,
+                name: format!("host-{id}"),
+                this: *id == self.me,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                started_at: self.clock.now(),
+                silent: Duration::ZERO,
+                plan: fleet.plans.get(id).copied(),
+                down: down.cloned().collect(),
+                owns,
+            }
+        };
+        Ok(Some(fleet.living.iter().map(instance).collect()))
+    }
+
+    async fn own(&self, task: &Task) -> Result<bool, StoreError> {
+        let mut inner = self.lock();
+        Ok(inner.fleet.living.is_empty() || inner.fleet.own(task.clone(), self.me))
+    }
+
+    async fn disown(&self, task: &Task) -> Result<(), StoreError> {
+        let (me, owners) = (self.me, &mut self.lock().fleet.owners);
+        owners.retain(|known, owner| known != task || *owner != me);
+        Ok(())
+    }
+
+    fn set_down(&self, target: &TargetName, down: bool) {
+        let mut inner = self.lock();
+        match down {
+            true => inner.fleet.down.insert(target.clone(), self.me),
+            false => inner.fleet.down.remove(target),
+        };
     }
 
     fn health(&self) -> Health {
