@@ -22,7 +22,10 @@ mod config;
 #[allow(dead_code)]
 mod contract;
 mod cookbook;
+#[path = "../support/cut.rs"]
+mod cut;
 mod dashboards;
+mod databases;
 mod delivery;
 mod delivery_rules;
 mod doors;
@@ -43,6 +46,8 @@ mod numbered;
 mod operator;
 mod order;
 mod packaging;
+#[path = "../support/postgres.rs"]
+mod postgres;
 mod presets;
 mod process;
 mod promises;
