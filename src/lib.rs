@@ -43,6 +43,7 @@
 //! | 1 | [`egress`] | which addresses may be connected to |
 //! | 1 | [`redact`] | what of a body is not shown |
 //! | 2 | [`event`] | one verified inbound request |
+//! | 2 | [`database`] | what the URL of a database says |
 //! | 2 | [`order`] | which deliveries go one after another |
 //! | 3 | [`client`] | HTTP towards others: connections by policy, small requests |
 //! | 3 | [`delivery`] | one event on its way to one target |
@@ -79,6 +80,7 @@ pub mod client;
 pub mod clock;
 pub mod cloudevents;
 pub mod config;
+pub mod database;
 pub mod decimal;
 pub mod delivery;
 pub mod dispatch;

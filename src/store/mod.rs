@@ -26,6 +26,7 @@ mod moves;
 mod operators;
 mod overlay;
 mod position;
+pub mod postgres;
 mod purge;
 mod reads;
 pub mod record;
