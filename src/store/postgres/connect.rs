@@ -103,6 +103,14 @@ pub enum ConnectError {
     },
 }
 
+impl ConnectError {
+    /// Whether the same may go later.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Away { .. })
+    }
+}
+
 impl Connection {
     /// Connections to it; none is made yet.
     ///

@@ -125,6 +125,14 @@ pub enum MigrateError {
     },
 }
 
+impl MigrateError {
+    /// Whether the same may go later.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Database { away: true, .. })
+    }
+}
+
 impl From<tokio_postgres::Error> for MigrateError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Database {

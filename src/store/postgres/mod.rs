@@ -2,6 +2,11 @@
 
 pub mod connect;
 pub mod migrate;
+#[cfg(test)]
+#[path = "../../../tests/support/postgres.rs"]
+mod server;
+#[cfg(test)]
+mod tests;
 pub mod trouble;
 
 pub use connect::{ConnectError, Connection};
