@@ -3,6 +3,7 @@
 //! Only `config::compile` makes a plan. [`Current`] is the one that is in force. Not here: files, YAML, defaults (see `config`).
 
 mod auth;
+mod postgres;
 mod studio;
 
 use std::collections::{BTreeMap, HashMap};
@@ -35,6 +36,7 @@ use crate::units::Rate;
 
 pub use crate::egress::{EgressPlan, Proxy};
 pub use auth::{Auth, ClientAuth, OAuth2, Proof};
+pub use postgres::PostgresPlan;
 pub use studio::{Cases, RouteSample, StudioPlan, TemplateFile, number};
 
 /// The folder, in that of the store, where the last good configuration is kept.
@@ -158,7 +160,7 @@ impl AdminPlan {
 /// The store.
 #[derive(Debug, Clone)]
 pub struct StorePlan {
-    /// Its folder.
+    /// Its folder, or that for what a machine keeps for itself where the store is in a database.
     pub path: PathBuf,
     /// How long events that are done are kept.
     pub retention: Duration,
@@ -170,6 +172,8 @@ pub struct StorePlan {
     pub min_free_bytes: u64,
     /// Memory that the index may use as its cache.
     pub cache_bytes: u64,
+    /// The database that takes the place of the folder; what is said of bytes counts for the folder alone.
+    pub postgres: Option<PostgresPlan>,
 }
 
 /// Limits of the public door.
@@ -554,6 +558,7 @@ impl Plan {
                 max_bytes: 0,
                 min_free_bytes: 0,
                 cache_bytes: 0,
+                postgres: None,
             },
             limits: Limits {
                 body_bytes: 1 << 20,

@@ -20,30 +20,16 @@ use super::scalar::expand;
 use super::templates::{TemplateFolder, Templates};
 use super::yaml::{Content, Document, Entry, item, live, parse};
 use super::{
-    Compiled, Env, FileKind, Files, egress, routes, secrets, sources, targets, telemetry, tls,
+    Compiled, Env, FileKind, Files, egress, routes, secrets, sources, store, targets, telemetry,
+    tls,
 };
-use crate::plan::{AdminPlan, Limits, Plan, Router, StorePlan, StudioPlan, Unmatched};
+use crate::plan::{AdminPlan, Limits, Plan, Router, StudioPlan, Unmatched};
 use crate::proxies::Proxies;
 use crate::template::RenderLimits;
-use crate::units::parse_duration;
 
 const DEFAULT_PORT: u16 = 8080;
 const DEFAULT_ADMIN_PORT: u16 = 8081;
-pub(super) const DEFAULT_STORE: &str = "./data";
 const DEFAULT_TEMPLATES: &str = "./templates";
-
-const GIB: u64 = 1 << 30;
-
-/// What a week of a busy relay needs.
-const DEFAULT_MAX_BYTES: u64 = 10 * GIB;
-/// Room for the file system and everyone else on it.
-const DEFAULT_MIN_FREE: u64 = 256 * MIB;
-/// The index is small; more rarely helps.
-const DEFAULT_CACHE: u64 = 32 * MIB;
-/// Long enough to look into what happened last week.
-const DEFAULT_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
-/// The journal needs two segments at least: one that is written, one that is cleaned.
-const LEAST_MAX_BYTES: u64 = 128 * MIB;
 
 /// Webhooks are small; large ones are mistakes or attacks.
 const DEFAULT_BODY: u64 = MIB;
@@ -162,7 +148,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
     let tls = tls::public(cx, file.tls.as_ref());
     let trusted_proxies = trusted_proxies(cx, file.trusted_proxies.as_deref());
     let admin = admin(cx, file.admin.as_ref(), listen);
-    let store = store(cx, file.store.as_ref());
+    let store = store::compile(cx, file.store.as_ref());
     let folder = cx.beside(file.templates.as_deref().unwrap_or(DEFAULT_TEMPLATES));
     let folder = TemplateFolder::on(folder, Arc::clone(&cx.files));
     if file.templates.is_some() && cx.files.kind(folder.root()) != Some(FileKind::Folder) {
@@ -305,48 +291,6 @@ fn trusted_proxies(cx: &mut Context<'_>, written: Option<&[String]>) -> Proxies 
 fn one_door(a: SocketAddr, b: SocketAddr) -> bool {
     let all = a.ip().is_unspecified() || b.ip().is_unspecified();
     a.port() == b.port() && a.port() != 0 && (a.ip() == b.ip() || all)
-}
-
-fn store(cx: &mut Context<'_>, file: Option<&StoreFile>) -> StorePlan {
-    let file = file.cloned().unwrap_or_default();
-    let dead_retention = match file.dead_retention.as_deref() {
-        None | Some("never") => None,
-        Some(text) => match parse_duration(text) {
-            Ok(duration) => Some(duration),
-            Err(error) => {
-                cx.report
-                    .error("store.dead_retention", format!("{error}, or `never`"));
-                None
-            }
-        },
-    };
-    StorePlan {
-        path: cx.beside(file.path.as_deref().unwrap_or(DEFAULT_STORE)),
-        retention: cx.duration(
-            "store.retention",
-            file.retention.as_deref(),
-            DEFAULT_RETENTION,
-        ),
-        dead_retention,
-        max_bytes: cx.size(
-            "store.max_bytes",
-            file.max_bytes.as_ref(),
-            DEFAULT_MAX_BYTES,
-            LEAST_MAX_BYTES..=u64::MAX,
-        ),
-        min_free_bytes: cx.size(
-            "store.min_free",
-            file.min_free.as_ref(),
-            DEFAULT_MIN_FREE,
-            0..=u64::MAX,
-        ),
-        cache_bytes: cx.size(
-            "store.cache",
-            file.cache.as_ref(),
-            DEFAULT_CACHE,
-            MIB..=u64::MAX,
-        ),
-    }
 }
 
 fn limits(cx: &mut Context<'_>, file: &LimitsFile) -> Limits {

@@ -125,7 +125,7 @@ pub enum KeyFile {
 #[serde(default)]
 #[schemars(rename = "Store")]
 pub struct StoreFile {
-    /// Its folder; ./data unless given.
+    /// Its folder; ./data unless given. With `postgres`, what this machine keeps for itself: the last good configuration.
     pub path: Option<String>,
     /// How long events that are done are kept; 7d unless given.
     #[schemars(extend("examples" = ["7d"]))]
@@ -139,6 +139,26 @@ pub struct StoreFile {
     pub min_free: Option<SizeFile>,
     /// Memory that the index may use as its cache; 32MiB unless given.
     pub cache: Option<SizeFile>,
+    /// A PostgreSQL that several instances share, in place of the embedded store.
+    pub postgres: Option<PostgresFile>,
+}
+
+/// A store in PostgreSQL, 15 or later.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+#[schemars(rename = "Postgres")]
+pub struct PostgresFile {
+    /// The database, as `postgres://USER:PASSWORD@HOST:5432/DATABASE`. `?sslmode=` says how the way there is protected: `disable`, `prefer` or `require` (the same as `verify-full`).
+    pub url: Option<SecretFile>,
+    /// Most connections of this instance; 8 unless given.
+    pub pool: Option<u32>,
+    /// A PEM file of authorities that are trusted instead of the system's. Where it is given, there is no connection without TLS.
+    pub ca: Option<String>,
+    /// After how long without a word from an instance others take its work over; 10s unless given. The same for all instances.
+    #[schemars(extend("examples" = ["10s"]))]
+    pub lease: Option<String>,
+    /// How this instance is called; the host's name unless given.
+    pub name: Option<String>,
 }
 
 /// Limits.

@@ -6,10 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::compile::{DEFAULT_STORE, admin};
+use super::compile::admin;
 use super::context::Context;
 use super::error::ConfigErrors;
 use super::scalar::expand;
+use super::store::DEFAULT_STORE;
 use super::yaml::{Content, Node, live, parse_as_far};
 use super::{Disk, Env, Files, MAX_CONFIG_BYTES, Purpose};
 use crate::plan::AdminPlan;

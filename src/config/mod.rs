@@ -28,6 +28,7 @@ mod scheme;
 mod secrets;
 mod shape;
 mod sources;
+mod store;
 mod targets;
 mod telemetry;
 mod templates;

@@ -178,6 +178,9 @@ pub(super) fn holds_secret(path: &str, key: &str, around: bool) -> bool {
         {
             false
         }
+        // So may a text in the place of the database's mapping be its URL, with a password in it.
+        "postgres" if path == "store" => true,
+        _ if path == "store.postgres" => !["pool", "ca", "lease", "name"].contains(&key),
         "secrets" => true,
         "headers" => path.starts_with("targets.") || path.starts_with("telemetry."),
         "env" | "file" | "credential" => false,
@@ -204,6 +207,8 @@ pub(super) fn shown(path: &str) -> &str {
             .then_some("admin.token".len()),
         path.starts_with("egress.proxy_authorization")
             .then_some("egress.proxy_authorization".len()),
+        path.starts_with("store.postgres.url")
+            .then_some("store.postgres.url".len()),
         path.find("tls.key").map(|at| at + "tls.key".len()),
     ];
     if let Some(known) = known_in_auth(path) {

@@ -1,4 +1,4 @@
-//! TLS material: `tls`, `admin.tls`, `targets.NAME.tls`.
+//! TLS material: `tls`, `admin.tls`, `targets.NAME.tls`, `store.postgres.ca`.
 
 use http::Uri;
 use jiff::Timestamp;
@@ -142,7 +142,8 @@ fn note_validity(cx: &mut Context<'_>, at: &str, chain: &Chain) {
     }
 }
 
-fn authorities(cx: &mut Context<'_>, at: &str, path: &str) -> Option<Authorities> {
+/// The authorities of a file; `None` where something is wrong with it.
+pub(super) fn authorities(cx: &mut Context<'_>, at: &str, path: &str) -> Option<Authorities> {
     read(cx, at, path, Authorities::from_pem)
 }
 

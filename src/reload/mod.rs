@@ -430,6 +430,7 @@ fn keep_fixed(old: &Plan, new: &mut Plan) -> Vec<String> {
     fixed("store.max_bytes", a.max_bytes == b.max_bytes);
     fixed("store.min_free", a.min_free_bytes == b.min_free_bytes);
     fixed("store.cache", a.cache_bytes == b.cache_bytes);
+    fixed("store.postgres", a.postgres == b.postgres);
     new.listen = old.listen;
     new.admin.listen = old.admin.listen;
     new.store = old.store.clone();

@@ -289,6 +289,15 @@ impl Authorities {
     }
 }
 
+/// Whether they are the same.
+impl PartialEq for Authorities {
+    fn eq(&self, other: &Self) -> bool {
+        self.fingerprint() == other.fingerprint()
+    }
+}
+
+impl Eq for Authorities {}
+
 /// What a door needs for TLS.
 #[derive(Clone)]
 pub struct ServerTls {

@@ -196,6 +196,8 @@ const WRONG_IN_SHAPE: &[&str] = &[
     "match-shape",
     "missing-keys",
     "not-a-mapping",
+    "postgres-keys",
+    "postgres-shape",
     "redact",
     "retry",
     "schema-shape",
