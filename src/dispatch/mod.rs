@@ -168,6 +168,8 @@ async fn supervise(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
     let mut running: HashMap<Id, TargetName> = HashMap::new();
     loop {
         let plan = Arc::clone(&plans.borrow_and_update());
+        let targets = plan.targets.keys().cloned().collect();
+        shared.store.set_targets(&targets);
         for name in plan.targets.keys() {
             if !running.values().any(|known| known == name) {
                 let lane = Lane::new(Arc::clone(&shared), name.clone(), phase.clone());

@@ -509,6 +509,9 @@ pub trait Store: Send + Sync + 'static {
         Ok(())
     }
 
+    /// These are the targets to which this process makes attempts from now on, if it may.
+    fn set_targets(&self, _targets: &BTreeSet<TargetName>) {}
+
     /// Notes whether a target that this process owns is taken to be down, for whoever makes the attempts after it (see
     /// [`Claims::down`]).
     fn set_down(&self, _target: &TargetName, _down: bool) {}

@@ -1,6 +1,7 @@
 //! Connections and the schema, on a server of the tests' own.
 
 mod connecting;
+mod contract;
 mod migrating;
 
 use super::server::{Database, Server, or_skip};
