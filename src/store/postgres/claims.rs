@@ -47,13 +47,13 @@ impl Inner {
         let _one = asking.lock().await;
         // The others may have given up on us: then we make no attempts until they know us again.
         if !self.me.holds() {
-            return Ok(Claims::default());
+            return Ok(elsewhere());
         }
         if self.lanes.hold(target) == Hold::Not && !self.take_up(target).await? {
-            return Ok(Claims::default());
+            return Ok(elsewhere());
         }
         match self.lanes.begin(target, most, self.clock.now()) {
-            Look::NotOurs => return Ok(Claims::default()),
+            Look::NotOurs => return Ok(elsewhere()),
             Look::Down => {
                 return Ok(Claims {
                     down: true,
@@ -76,13 +76,13 @@ impl Inner {
         self.look_up(target, most).await?;
         // The answer may have taken longer than the lease.
         if !self.me.holds() {
-            return Ok(Claims::default());
+            return Ok(elsewhere());
         }
         let (taken, next_due) = self.lanes.take(target, most);
         Ok(Claims {
             taken,
             next_due,
-            down: false,
+            ..Claims::default()
         })
     }
 
@@ -194,6 +194,14 @@ impl Inner {
             self.lanes.set_hold(target, Hold::Ours { told_down: down });
         }
         Ok(taken.is_some())
+    }
+}
+
+/// The target is not ours; an arrival is told when it is.
+fn elsewhere() -> Claims {
+    Claims {
+        elsewhere: true,
+        ..Claims::default()
     }
 }
 

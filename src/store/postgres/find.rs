@@ -109,10 +109,7 @@ impl Inner {
         way: Way,
     ) -> Result<Found<ListedDelivery, DeliveryId>, StoreError> {
         let mut walk = Walk::new(&window, window.past.map(|id| rows::uuid(id.as_bytes())));
-        loop {
-            let Some(size) = walk.chunk() else {
-                break;
-            };
+        while let Some(size) = walk.chunk() {
             let found = self.deliveries_chunk(filter, walk.rest, size, way).await?;
             let is_last = found.len() < size;
             let mut all_seen = true;
@@ -190,10 +187,7 @@ impl Inner {
         way: Way,
     ) -> Result<Found<EventRow, EventId>, StoreError> {
         let mut walk = Walk::new(&window, window.past.map(|id| rows::uuid(id.as_bytes())));
-        loop {
-            let Some(size) = walk.chunk() else {
-                break;
-            };
+        while let Some(size) = walk.chunk() {
             let found = self.events_chunk(filter, walk.rest, size, way).await?;
             let is_last = found.len() < size;
             let deliveries = self.deliveries_of(&found).await?;

@@ -174,6 +174,11 @@ impl Inner {
                 () = self.beat_now.notified() => {}
                 _ = closing.wait_for(|closing| *closing) => return,
             }
+            #[cfg(test)]
+            if self.silent.load(std::sync::atomic::Ordering::SeqCst) {
+                let _ = closing.wait_for(|closing| *closing).await;
+                return;
+            }
         }
     }
 

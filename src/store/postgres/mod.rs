@@ -128,6 +128,9 @@ struct Inner {
     reports: Mutex<Option<Arc<Group<Reported, Settled>>>>,
     beat_now: Notify,
     closing: watch::Sender<bool>,
+    /// Whether it tells the others nothing by itself.
+    #[cfg(test)]
+    silent: std::sync::atomic::AtomicBool,
 }
 
 impl PgStore {
@@ -166,6 +169,8 @@ impl PgStore {
             reports: Mutex::default(),
             beat_now: Notify::new(),
             closing: watch::Sender::new(false),
+            #[cfg(test)]
+            silent: std::sync::atomic::AtomicBool::new(false),
         });
         inner.register().await?;
         inner.beat().await?;
@@ -175,6 +180,19 @@ impl PgStore {
             inner,
             tasks: Mutex::new(tasks),
         })
+    }
+
+    /// Tells the others nothing more by itself, as a process that was stopped; only [`Self::beat`] does.
+    #[cfg(test)]
+    fn fall_silent(&self) {
+        self.inner
+            .silent
+            .store(true, std::sync::atomic::Ordering::SeqCst);
+    }
+
+    #[cfg(test)]
+    async fn beat(&self) -> Result<(), StoreError> {
+        self.inner.beat().await
     }
 
     /// The clock by which deliveries are due: the database's, unless another was given.
@@ -459,6 +477,10 @@ impl Store for PgStore {
         limit: usize,
     ) -> Result<Vec<ReplayState>, StoreError> {
         self.inner.replays(before, limit).await
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     async fn fleet(&self) -> Result<Option<Vec<Instance>>, StoreError> {

@@ -2,6 +2,7 @@
 
 mod connecting;
 mod contract;
+mod fleet;
 mod migrating;
 
 use super::server::{Database, Server, or_skip};
