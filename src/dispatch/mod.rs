@@ -20,7 +20,7 @@ pub(crate) mod testing;
 mod tokens;
 mod window;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -189,6 +189,8 @@ async fn supervise(shared: Arc<Shared>, mut phase: watch::Receiver<Phase>) {
             },
         }
     }
+    // Others make the attempts from now on, as soon as those to a target that are under way here have ended.
+    shared.store.set_targets(&BTreeSet::new());
     all_ended(&mut lanes).await;
 }
 

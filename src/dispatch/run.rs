@@ -196,6 +196,11 @@ impl Lane {
             tokens,
             held: Mutex::default(),
         }));
+        self.resume(plan);
+    }
+
+    /// Lets go on what waited for routes that this plan has.
+    fn resume(&self, plan: &Plan) {
         let routes = plan.router.routes().iter().map(|route| route.name.clone());
         let routes: BTreeSet<RouteName> = routes.collect();
         let (shared, name, phase) = (
@@ -320,6 +325,8 @@ impl Lane {
             tracing::info!(target_name = %self.name, "another instance makes the attempts to this target");
         } else if before.is_some() {
             tracing::info!(target_name = %self.name, "the attempts to this target are made here from now on");
+            // Who made them before may have had no such route.
+            self.resume(&self.shared.plan.get());
         }
     }
 

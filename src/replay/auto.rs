@@ -1,7 +1,7 @@
 //! Routes with `revive: auto`: what died rendering with another version of their template than the one in force is taken up
 //! again by itself, after each change of the configuration and at a start.
 //!
-//! It cannot go on for ever: what dies again has died by the template in force.
+//! Where several instances share the store, each looks after its own changes, one after another. It cannot go on for ever: what dies again has died by the template in force.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::resume::PAGE;
 use super::{ReplayError, Replays, Wanted, templates};
 use crate::delivery::{DeadReason, ReplayMode};
 use crate::id::RouteName;
 use crate::plan::{Plan, Revive};
-use crate::store::{AuditNote, ReplayFilter, StoreError, Window};
+use crate::store::{AuditNote, ReplayFilter, ReplayPhase, ReplayState, StoreError, Task, Window};
 
 /// Who has started such a replay.
 pub(super) const AUTO: &str = "auto";
@@ -23,6 +24,9 @@ const AGAIN: Duration = Duration::from_secs(1);
 
 /// When to look once more after a change: attempts that were under way by the older template have died by then.
 const LATER: Duration = Duration::from_secs(10);
+
+/// When to look again while another instance does.
+const BEHIND: Duration = Duration::from_secs(5);
 
 /// Rows that one look goes over.
 const BUDGET: usize = 20_000;
@@ -35,15 +39,8 @@ impl Replays {
         let mut due = routes(&plans.borrow_and_update());
         let mut later = Some(Instant::now() + LATER);
         loop {
-            for route in due.clone() {
-                if self.is_revived(&route).await {
-                    due.remove(&route);
-                }
-            }
-            let next = match due.is_empty() {
-                true => later,
-                false => Some(Instant::now() + AGAIN),
-            };
+            let wait = self.revive_due(&mut due).await;
+            let next = wait.map_or(later, |wait| Some(Instant::now() + wait));
             let slept = async {
                 match next {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -69,13 +66,49 @@ impl Replays {
         }
     }
 
+    /// Looks at those that are due, and takes off what is done; gives when to go on with the rest, if there is any.
+    async fn revive_due(&self, due: &mut BTreeSet<RouteName>) -> Option<Duration> {
+        if due.is_empty() {
+            return None;
+        }
+        let store = &self.shared.store;
+        match store.own(&Task::AutoRevive).await {
+            Ok(true) => {}
+            Ok(false) => return Some(BEHIND),
+            Err(_) => return Some(AGAIN),
+        }
+        for route in due.clone() {
+            if self.is_revived(&route).await {
+                due.remove(&route);
+            }
+        }
+        if !due.is_empty() {
+            return Some(AGAIN);
+        }
+        if let Err(error) = store.disown(&Task::AutoRevive).await {
+            tracing::debug!(%error, "other instances do not look for what died by older templates yet");
+        }
+        None
+    }
+
+    /// Replays that are running, here or at another instance.
+    async fn running_anywhere(&self) -> Result<Vec<ReplayState>, StoreError> {
+        if !self.shared.store.is_shared() {
+            return Ok(self.running());
+        }
+        let mut states = self.list(None, PAGE).await?;
+        states.retain(|state| state.phase == ReplayPhase::Running);
+        Ok(states)
+    }
+
     /// Has what died by an older template of this route taken up; `false` if that is to be tried again soon.
     async fn is_revived(&self, route: &RouteName) -> bool {
-        let own = |state: &crate::store::ReplayState| {
+        let own = |state: &ReplayState| {
             state.created_by == AUTO && state.filter.route.as_ref() == Some(route)
         };
-        if self.running().iter().any(own) {
-            return false;
+        match self.running_anywhere().await {
+            Ok(running) if !running.iter().any(own) => {}
+            _ => return false,
         }
         let filter = ReplayFilter {
             route: Some(route.clone()),

@@ -1,12 +1,14 @@
 //! Replays: many deliveries, or events, taken up again as a job.
 //!
 //! Promise: a replay goes through all that passed its filter when it began, each once, oldest first; it goes on after a
-//! restart where it was, and takes nothing up twice. Not here: what it looks like in the API (see `admin`), how requests
+//! restart where it was, and takes nothing up twice. Where several instances share the store, one of them runs it, and another
+//! takes it up if that ends. Not here: what it looks like in the API (see `admin`), how requests
 //! are sent (see `dispatch`).
 
 mod auto;
 mod pace;
 mod recover;
+mod resume;
 mod run;
 mod take;
 mod tally;
@@ -22,14 +24,14 @@ use tokio::task::JoinHandle;
 pub use take::{Taken, reroute, take};
 
 use self::run::{Halt, Live, Worker};
-use self::tally::{FIRST_PAUSE, longer};
 use crate::clock::Clock;
 use crate::delivery::{ReplayMode, StateKind};
 use crate::id::{Digest, ReplayId, RouteName, TargetName};
 use crate::metrics::Metrics;
 use crate::plan::{Current, Plan};
 use crate::store::{
-    EventRow, ListedDelivery, ReplayFilter, ReplayPhase, ReplayState, Store, StoreError, Window,
+    EventRow, ListedDelivery, ReplayFilter, ReplayPhase, ReplayState, Store, StoreError, Task,
+    Window,
 };
 use crate::units::Rate;
 
@@ -50,9 +52,6 @@ const STEP: usize = 1000;
 
 /// How long one that is told to halt is waited for: what it has under way ends with the next sync of the disk.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Replays that are read at a time.
-const PAGE: usize = 500;
 
 /// What is to be taken up again, and how.
 #[derive(Debug, Clone)]
@@ -116,6 +115,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     jobs: Mutex<BTreeMap<ReplayId, Job>>,
+    /// Those that broke down here: they are not taken up again before the next start, since they would again.
+    broken: Mutex<BTreeSet<ReplayId>>,
 }
 
 /// A replay that runs.
@@ -128,6 +129,17 @@ struct Job {
 impl Shared {
     fn jobs(&self) -> MutexGuard<'_, BTreeMap<ReplayId, Job>> {
         self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn broken(&self) -> MutexGuard<'_, BTreeSet<ReplayId>> {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets other instances take it up, where it has not ended.
+    async fn give_up(&self, id: ReplayId) {
+        if let Err(error) = self.store.disown(&Task::Replay(id)).await {
+            tracing::debug!(replay = %id, %error, "a replay stays this instance's");
+        }
     }
 }
 
@@ -147,17 +159,22 @@ impl Replays {
                 clock,
                 metrics,
                 jobs: Mutex::default(),
+                broken: Mutex::default(),
             }),
             one: tokio::sync::Mutex::default(),
             stopping: watch::Sender::new(false),
         }
     }
 
-    /// Has those go on that ran when the process before this one ended, and looks after routes with `revive: auto`; until
-    /// [`Replays::stop`].
+    /// Has those go on that ran when the process before this one ended, or another instance, and looks after routes with
+    /// `revive: auto`; until [`Replays::stop`].
     pub async fn run(self: Arc<Self>) {
         self.resume_all().await;
-        self.revive_by_themselves().await;
+        if self.shared.store.is_shared() {
+            tokio::join!(self.look_after(), self.revive_by_themselves());
+        } else {
+            self.revive_by_themselves().await;
+        }
     }
 
     /// Says what a replay would be. Changes nothing.
@@ -203,8 +220,9 @@ impl Replays {
             return Err(ReplayError::Busy);
         }
         let counted = self.count(mode, &filter, TOTAL_ROWS).await?;
+        let id = ReplayId::generate();
         let state = ReplayState {
-            id: ReplayId::generate(),
+            id,
             created_at: self.shared.clock.now(),
             created_by: who.to_owned(),
             mode,
@@ -221,13 +239,23 @@ impl Replays {
             finished_at: None,
             error: None,
         };
-        self.shared.store.put_replay(&state, true).await?;
+        // It is ours before anybody sees it.
+        let store = &self.shared.store;
+        if !store.own(&Task::Replay(id)).await? {
+            let why = "this instance may begin nothing before the others have heard of it again";
+            return Err(StoreError::Unavailable(why.to_owned()).into());
+        }
+        if let Err(error) = store.put_replay(&state, true).await {
+            self.shared.give_up(id).await;
+            return Err(error.into());
+        }
         tracing::info!(replay = %state.id, mode = mode.as_str(), total = state.total, who, "a replay begins");
         self.spawn(state.clone(), false);
         Ok(state)
     }
 
-    /// Ends a replay; what it has taken up stays pending. Gives how it ended.
+    /// Ends a replay; what it has taken up stays pending. Gives how it ended. Where another instance runs it, that heeds
+    /// it within about two seconds.
     ///
     /// # Errors
     /// If it has ended already, there is none of this id, or the store cannot tell.
@@ -258,15 +286,24 @@ impl Replays {
             _ => self.shared.store.replay(id).await?,
         };
         match ended.phase {
-            // Nobody is at it: the index was not open yet when the others went on.
+            // Nobody is at it here: another instance is, or the index was not open yet when the others went on.
             ReplayPhase::Running => {
                 let ended = ReplayState {
                     phase: ReplayPhase::Cancelled,
                     finished_at: Some(self.shared.clock.now()),
                     ..ended
                 };
-                self.shared.store.put_replay(&ended, true).await?;
-                Ok(ended)
+                let store = &self.shared.store;
+                store.put_replay(&ended, true).await?;
+                if !store.is_shared() {
+                    return Ok(ended);
+                }
+                // It may have ended by itself meanwhile, and stays so then.
+                let kept = store.replay(id).await?;
+                match kept.phase {
+                    ReplayPhase::Cancelled => Ok(kept),
+                    phase => Err(ReplayError::Ended(phase)),
+                }
             }
             phase => Err(ReplayError::Ended(phase)),
         }
@@ -343,52 +380,12 @@ impl Replays {
         let mut jobs = self.shared.jobs();
         let worker = Worker::new(Arc::clone(&shared), Arc::clone(&live), told);
         let task = tokio::spawn(async move {
-            let _listed = Listed { shared, id };
+            let listed = Listed { shared, id };
             worker.run(resumed).await;
+            listed.shared.give_up(id).await;
         });
         let task = Some(task);
         jobs.insert(id, Job { live, halt, task });
-    }
-
-    async fn resume_all(&self) {
-        let mut stop = self.stopping.subscribe();
-        let mut pause = FIRST_PAUSE;
-        while let Err(error) = self.resume_once().await {
-            tracing::debug!(%error, ?pause, "whether replays were running is not known yet");
-            tokio::select! {
-                () = tokio::time::sleep(pause) => {}
-                _ = stop.wait_for(|stop| *stop) => return,
-            }
-            pause = longer(pause);
-        }
-    }
-
-    async fn resume_once(&self) -> Result<(), StoreError> {
-        let _one = self.one.lock().await;
-        let mut before = None;
-        let mut unfinished = Vec::new();
-        loop {
-            let page = self.shared.store.replays(before, PAGE).await?;
-            before = page.last().map(|state| state.id);
-            let more = page.len() == PAGE;
-            let running = |state: &ReplayState| state.phase == ReplayPhase::Running;
-            unfinished.extend(page.into_iter().filter(running));
-            if !more {
-                break;
-            }
-        }
-        if *self.stopping.borrow() {
-            return Ok(());
-        }
-        // The oldest goes on first.
-        for state in unfinished.into_iter().rev() {
-            if self.shared.jobs().contains_key(&state.id) {
-                continue;
-            }
-            tracing::info!(replay = %state.id, done = state.done, total = state.total, "a replay goes on");
-            self.spawn(state, true);
-        }
-        Ok(())
     }
 
     fn filled(&self, filter: ReplayFilter, mode: ReplayMode) -> Result<ReplayFilter, ReplayError> {
@@ -445,6 +442,9 @@ struct Listed {
 
 impl Drop for Listed {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.shared.broken().insert(self.id);
+        }
         self.shared.jobs().remove(&self.id);
     }
 }

@@ -17,7 +17,8 @@ use super::{Shared, templates};
 use crate::delivery::{ReplayMode, State};
 use crate::id::{EventId, ReplayId};
 use crate::store::{
-    Cursor, DeliveryFilter, Found, ListedDelivery, ReplayPhase, ReplayState, StoreError, Window,
+    Cursor, DeliveryFilter, Found, ListedDelivery, ReplayPhase, ReplayState, StoreError, Task,
+    Window,
 };
 
 /// How many are looked up at a time.
@@ -39,8 +40,21 @@ pub(super) enum Halt {
     No,
     /// Somebody ended it.
     Cancel,
-    /// The daemon stops; it goes on at the next start.
+    /// The daemon stops; it goes on at the next start, or at another instance.
     Stop,
+    /// Another instance has it.
+    Lost,
+}
+
+impl Halt {
+    /// Takes it that it is to halt, unless that is known already; says whether that is news.
+    pub(super) fn set(&mut self, halt: Self) -> bool {
+        let is_news = *self == Self::No;
+        if is_news {
+            *self = halt;
+        }
+        is_news
+    }
 }
 
 /// A replay as it stands now, a little ahead of what is kept of it.
@@ -132,7 +146,9 @@ impl Worker {
             (Err(error), _) => (ReplayPhase::Failed, Some(error.to_string())),
         };
         if phase == ReplayPhase::Running {
-            if ended == Ok(Ended::Halted) {
+            if halt == Halt::Lost {
+                tracing::info!(replay = %self.id, "a replay is let go of here, since another instance may have it");
+            } else if ended == Ok(Ended::Halted) {
                 self.keep(false).await;
             }
             return;
@@ -179,6 +195,9 @@ impl Worker {
 
     /// Takes these up, some at a time, each when its turn has come.
     async fn take_up(&mut self, chunk: &[Item]) -> Ended {
+        if !is_mine(&self.shared, self.id).await {
+            return self.lost();
+        }
         let mut under_way = JoinSet::new();
         let mut through = None;
         let mut halted = false;
@@ -319,9 +338,21 @@ impl Worker {
         Ok(Ended::Through)
     }
 
+    /// Another instance has it: nothing more of it is done or kept here.
+    fn lost(&self) -> Ended {
+        if let Some(job) = self.shared.jobs().get(&self.id) {
+            job.halt.send_if_modified(|now| now.set(Halt::Lost));
+        }
+        Ended::CutOff
+    }
+
     /// Keeps how far it is; what is not kept is found again by its marks.
     async fn keep(&mut self, durable: bool) -> bool {
         self.kept_at = Instant::now();
+        if !is_mine(&self.shared, self.id).await {
+            self.lost();
+            return true;
+        }
         let state = self.live.get();
         match self.shared.store.put_replay(&state, durable).await {
             Ok(()) => true,
@@ -369,6 +400,11 @@ async fn halted(halt: &mut watch::Receiver<Halt>) {
     let _ = halt.wait_for(|halt| *halt != Halt::No).await;
 }
 
+/// Whether no other instance has it, as far as is known.
+async fn is_mine(shared: &Shared, id: ReplayId) -> bool {
+    shared.store.own(&Task::Replay(id)).await.unwrap_or(true)
+}
+
 fn count(shared: &Shared, live: &Live, fate: Fate) {
     fate.count(&mut live.lock());
     let (result, count) = fate.label();
@@ -401,6 +437,11 @@ impl One {
                 return true;
             }
             if !wait(&mut self.halt, &mut pause).await {
+                return false;
+            }
+            // While the store was away another instance may have been given it.
+            let id = self.live.lock().id;
+            if !is_mine(&self.shared, id).await {
                 return false;
             }
         }

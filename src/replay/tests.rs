@@ -1,7 +1,7 @@
 //! What replays decide, without a store.
 
 use super::take::needs_new_id;
-use super::tally::{Fate, LONGEST_PAUSE, fate_of};
+use super::tally::{FIRST_PAUSE, Fate, LONGEST_PAUSE, fate_of, longer};
 use super::*;
 use crate::delivery::{DeadReason, Delivery, State};
 use crate::id::{DeliveryId, EventId};

@@ -66,6 +66,8 @@ struct Fleet {
     /// Targets that are taken to be down, and who says so.
     down: BTreeMap<TargetName, u64>,
     plans: BTreeMap<u64, (u64, Digest)>,
+    /// The targets of those that have told them.
+    targets: BTreeMap<u64, BTreeSet<TargetName>>,
 }
 
 impl Fleet {
@@ -216,6 +218,19 @@ impl Inner {
         Arc::clone(self.arrivals.entry(target.clone()).or_default())
     }
 
+    /// Frees a target that its owner has no more, once nothing of it is out.
+    fn leave(&mut self, target: &TargetName) {
+        let task = Task::Target(target.clone());
+        let fleet = &self.fleet;
+        let owner = fleet.owners.get(&task);
+        let targets = owner.and_then(|owner| fleet.targets.get(owner));
+        let is_left = targets.is_some_and(|targets| !targets.contains(target));
+        let of_it = |lease: &Lease| self.deliveries[&lease.delivery].target == *target;
+        if is_left && !self.out.iter().any(of_it) {
+            self.fleet.owners.remove(&task);
+        }
+    }
+
     fn pick_events<'a>(
         &self,
         filter: &EventFilter,
@@ -362,6 +377,7 @@ impl Store for MemoryStore {
         inner.claims += 1;
         injected(&mut inner.failing_claims)?;
         if !inner.fleet.living.is_empty() {
+            inner.leave(target);
             if !inner.fleet.own(Task::Target(target.clone()), self.me) {
                 return Ok(Claims {
                     elsewhere: true,
@@ -436,6 +452,9 @@ impl Store for MemoryStore {
         attempts.push(settlement.attempt);
         if let Some(body) = settlement.frozen {
             inner.frozen.insert(lease.delivery, body);
+        }
+        if !inner.fleet.living.is_empty() {
+            inner.arrivals.values().for_each(|it| it.notify_waiters());
         }
         Ok(Settled::Recorded)
     }
@@ -819,13 +838,23 @@ impl Store for MemoryStore {
 
     async fn own(&self, task: &Task) -> Result<bool, StoreError> {
         let mut inner = self.lock();
-        Ok(inner.fleet.living.is_empty() || inner.fleet.own(task.clone(), self.me))
+        let Fleet { living, .. } = &inner.fleet;
+        if living.is_empty() || !living.contains(&self.me) {
+            return Ok(living.is_empty());
+        }
+        Ok(inner.fleet.own(task.clone(), self.me))
     }
 
     async fn disown(&self, task: &Task) -> Result<(), StoreError> {
         let (me, owners) = (self.me, &mut self.lock().fleet.owners);
         owners.retain(|known, owner| known != task || *owner != me);
         Ok(())
+    }
+
+    fn set_targets(&self, targets: &BTreeSet<TargetName>) {
+        let mut inner = self.lock();
+        inner.fleet.targets.insert(self.me, targets.clone());
+        inner.arrivals.values().for_each(|it| it.notify_waiters());
     }
 
     fn set_down(&self, target: &TargetName, down: bool) {

@@ -136,3 +136,71 @@ fn what_was_read_before_a_change_does_not_undo_it() {
     assert!(lanes.set_pauses(&paused, then).is_empty());
     assert!(lanes.paused(&erp()).is_none(), "it was lifted meanwhile");
 }
+
+#[tokio::test]
+async fn what_waited_for_a_route_goes_on_at_an_instance_that_has_it() {
+    let peer = Peer::start(|_| status(204)).await;
+    let one = MemoryStore::new();
+    let two = one.instance(2);
+    let targets = || vec![target("erp", peer.address)];
+    // The first has the target, but not the route.
+    let mut bare = plan(targets());
+    bare.router = crate::plan::Router::new(Vec::new());
+    let store: Arc<dyn Store> = Arc::<MemoryStore>::clone(&one);
+    let first = Dispatcher::start(
+        Current::new(Arc::new(bare)),
+        store,
+        Arc::new(SystemClock),
+        Arc::new(Metrics::new()),
+        Arc::default(),
+        Spans::nowhere(),
+    );
+    let task = Task::Target(erp());
+    wait_until("the first has it", || one.owns(&task)).await;
+    let (second, _) = start(&two, targets());
+    let lanes = second.lanes();
+    wait_until("the second knows", || {
+        lanes.get(&erp()).is_some_and(|view| view.elsewhere)
+    })
+    .await;
+    let (_, ids) = two.add(BODY, &["erp"]);
+    wait_until(
+        "it is held",
+        || matches!(one.state(ids[0]), State::Pending { due } if due == crate::delivery::HELD),
+    )
+    .await;
+    drop(first);
+    one.bury();
+    wait_until("it is delivered", || {
+        matches!(one.state(ids[0]), State::Delivered { .. })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_instance_that_stops_gives_its_targets_away_once_their_attempts_have_ended() {
+    let gate = Arc::new(Semaphore::new(0));
+    let (script, text) = (Arc::clone(&gate), status_text(204));
+    let peer = Peer::start(move |_| Reply::Gated(Arc::clone(&script), text.clone())).await;
+    let one = MemoryStore::new();
+    let two = one.instance(2);
+    let targets = || vec![target("erp", peer.address)];
+    let (first, _) = start(&one, targets());
+    let task = Task::Target(erp());
+    wait_until("the first has it", || one.owns(&task)).await;
+    let (_second, _) = start(&two, targets());
+    one.add(BODY, &["erp"]);
+    wait_until("an attempt", || peer.seen().len() == 1).await;
+    let draining = tokio::spawn(first.drain(Duration::from_secs(20)));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    two.add(BODY, &["erp"]);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(one.owns(&task) && peer.seen().len() == 1);
+    gate.add_permits(10);
+    wait_until("the second goes on", || {
+        two.count(StateKind::Delivered) == 2
+    })
+    .await;
+    assert!(two.owns(&task));
+    draining.await.unwrap();
+}
