@@ -25,6 +25,7 @@ use crate::admin::{Admin, AdminError};
 use crate::clock::{self, Clock};
 use crate::config::Inputs;
 use crate::dispatch::Dispatcher;
+use crate::fleet;
 use crate::id::Digest;
 use crate::ingest::{self, Ingest};
 use crate::intake::{Intake, Outside};
@@ -242,6 +243,10 @@ impl App {
             Arc::clone(&self.store),
             Arc::clone(&self.clock),
         ));
+        let differing = self.store.is_shared().then(|| {
+            let store = Arc::clone(&self.store);
+            tokio::spawn(fleet::watch(store))
+        });
         tracing::info!(listen = %self.public.addr, admin = %self.operator.addr, "ready");
         if let Some(reloader) = self.reloader {
             tokio::spawn(reloader.watch(public_stops.clone()));
@@ -280,6 +285,9 @@ impl App {
         ended("operator's", operator).await;
         heartbeat.abort();
         series.abort();
+        if let Some(differing) = differing {
+            differing.abort();
+        }
         tracing::info!("stopped");
     }
 }

@@ -58,6 +58,7 @@
 //! | 4 | [`listener`] | connections of both doors: TLS, HTTP/1.1, HTTP/2, their bounds |
 //! | 5 | [`intake`] | the inbound story |
 //! | 5 | [`dispatch`] | the outbound story, one task a target |
+//! | 5 | [`fleet`] | instances on one store, and whose configuration differs |
 //! | 5 | [`reload`] | a new plan in force, or the old one |
 //! | 5 | [`replay`] | many deliveries again, as a job |
 //! | 5 | [`studio`] | templates tried before they are in force |
@@ -88,6 +89,7 @@ pub mod egress;
 pub mod envelope;
 pub mod event;
 pub mod excerpt;
+pub mod fleet;
 pub mod id;
 pub mod ingest;
 pub mod intake;

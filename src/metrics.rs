@@ -130,6 +130,9 @@ pub struct Metrics {
     config_last_reload_successful: Gauge,
     config_last_reload_success: Gauge<f64, AtomicU64>,
     config_generation: Gauge,
+    instances: Gauge,
+    instances_differing: Gauge,
+    owned_targets: Gauge,
 }
 
 /// What is counted for each request or attempt.
@@ -201,6 +204,9 @@ impl Metrics {
             config_last_reload_successful: Gauge::default(),
             config_last_reload_success: Gauge::default(),
             config_generation: Gauge::default(),
+            instances: Gauge::default(),
+            instances_differing: Gauge::default(),
+            owned_targets: Gauge::default(),
         };
         metrics.registered()
     }
@@ -444,6 +450,18 @@ impl Metrics {
         }
         store.free_limit.set(whole(now.free_limit_bytes));
         store.unfolded.set(whole(now.unfolded_records));
+    }
+
+    /// Sets how many instances share the store, how many of them go by another configuration than the one that came into
+    /// force last, and to how many targets this one makes the attempts.
+    pub fn set_fleet(&self, instances: usize, differing: usize, owned: usize) {
+        for (gauge, count) in [
+            (&self.instances, instances),
+            (&self.instances_differing, differing),
+            (&self.owned_targets, owned),
+        ] {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     /// Counts spans by what became of them. Once there are any, all of that is told.

@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use crate::event::{Event, EventParts};
-use crate::id::{RouteName, SourceName, TargetName};
+use crate::id::{Digest, RouteName, SourceName, TargetName};
 use crate::order::OrderBy;
 use crate::pattern::{Mismatch, Pattern, Subject};
 use crate::proxies::Proxies;
@@ -83,6 +83,8 @@ pub struct Plan {
     pub drain: Duration,
     /// Which of all configurations it is of; not known before the store has said so.
     pub generation: OnceLock<Generation>,
+    /// A hash of all that it was made of; known together with the number.
+    pub fingerprint: OnceLock<Digest>,
 }
 
 impl Plan {
@@ -582,6 +584,7 @@ impl Plan {
             max_hops: 4,
             drain: Duration::from_secs(10),
             generation: OnceLock::new(),
+            fingerprint: OnceLock::new(),
         }
     }
 }

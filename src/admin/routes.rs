@@ -16,8 +16,8 @@ use tokio::sync::watch;
 use super::Door;
 use super::answer::{Answer, Code, Refusal};
 use super::api::{
-    bodies, configuration, deliveries, events, health, live, overview, replays, sources, targets,
-    templates,
+    bodies, configuration, deliveries, events, fleet, health, live, overview, replays, sources,
+    targets, templates,
 };
 use super::files::File;
 use super::gate::Pass;
@@ -183,6 +183,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
     get("/metrics", to!(health::metrics)),
     get("/api/v1/openapi.json", to!(health::openapi)),
     get("/api/v1/overview", to!(overview::overview)),
+    get("/api/v1/fleet", to!(fleet::fleet)),
     get("/api/v1/series", to!(live::series)),
     get("/api/v1/stream", to!(live::stream)),
     get("/api/v1/events", to!(events::events)),

@@ -2,6 +2,7 @@
 
 mod bodies;
 mod document;
+mod fleet;
 mod live;
 mod replays;
 mod targets;
@@ -35,6 +36,7 @@ struct Open {
     lanes: Arc<Lanes>,
     live: Arc<Live>,
     clock: Arc<ManualClock>,
+    replays: Arc<Replays>,
     draining: Arc<AtomicBool>,
     shutdown: watch::Sender<bool>,
     serving: tokio::task::JoinHandle<()>,
@@ -43,6 +45,11 @@ struct Open {
 async fn open(token: Option<&str>) -> Open {
     let clock = Arc::new(ManualClock::new("2026-02-03T04:05:06Z".parse().unwrap()));
     let store = MemoryStore::with_clock(Arc::<ManualClock>::clone(&clock));
+    open_over(store, clock, token).await
+}
+
+/// A door over this store.
+async fn open_over(store: Arc<MemoryStore>, clock: Arc<ManualClock>, token: Option<&str>) -> Open {
     let nobody: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let (mut erp, mut off) = (target("erp", nobody), target("off", nobody));
     erp.rate = parse_rate("50/s").ok();
@@ -64,7 +71,7 @@ async fn open(token: Option<&str>) -> Open {
         plan: plan.clone(),
         reloader: None,
         outside: Arc::default(),
-        replays,
+        replays: Arc::clone(&replays),
         store: Arc::<MemoryStore>::clone(&store),
         lanes: Arc::clone(&lanes),
         clock: Arc::<ManualClock>::clone(&clock),
@@ -83,6 +90,7 @@ async fn open(token: Option<&str>) -> Open {
         lanes,
         live,
         clock,
+        replays,
         draining,
         shutdown,
         serving,
@@ -457,7 +465,7 @@ async fn targets_are_shown_with_their_limits_breakers_and_queues() {
     let audit = json!({
         "name": "audit", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
         "breaker": fresh, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
-        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle, "owner": null,
     });
     let erp = json!({
         "name": "erp", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": "50/s", "order": false,
@@ -466,12 +474,12 @@ async fn targets_are_shown_with_their_limits_breakers_and_queues() {
             "last_failure": "status 503",
         },
         "running": 3, "pending": 1, "dead": 1, "oldest_pending_at": time,
-        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle, "owner": null,
     });
     let off = json!({
         "name": "off", "url": "http://127.0.0.1:9/hooks", "concurrency": 4, "rate": null, "order": false,
         "breaker": null, "running": 0, "pending": 0, "dead": 0, "oldest_pending_at": null,
-        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle,
+        "timeout_seconds": 15.0, "paused": null, "sign": null, "auth": null, "routes": ["all"], "last_minute": idle, "owner": null,
     });
     let got = door.get("/api/v1/targets").await;
     let wanted = json!({"items": [audit, erp, off], "next": null});

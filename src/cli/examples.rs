@@ -15,7 +15,7 @@ pub(super) fn read<T: DeserializeOwned>(schema: &str) -> T {
     T::deserialize(example(schema)).unwrap()
 }
 
-pub(super) const EXAMPLES: [(&str, &str); 16] = [
+pub(super) const EXAMPLES: [(&str, &str); 17] = [
     (
         "EventRow",
         r#"{
@@ -178,7 +178,20 @@ pub(super) const EXAMPLES: [(&str, &str); 16] = [
 "paused": null,
 "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}},
 "routes": ["vendor-updates"],
-"last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}
+"last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}, "owner": null
+}"#,
+    ),
+    (
+        "Fleet",
+        r#"{
+"items": [
+{"id": 41, "name": "relay-a", "this": false, "version": "0.1.0", "started_at": "2026-01-05T08:00:00Z", "silent_seconds": 2.4, "plan": {"generation": 13, "fingerprint": "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}, "differs": true, "targets": ["crm", "erp"], "down": ["crm"]},
+{"id": 42, "name": "relay-b", "this": true, "version": "0.1.0", "started_at": "2026-01-05T09:00:00Z", "silent_seconds": 0.1, "plan": {"generation": 14, "fingerprint": "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"}, "differs": false, "targets": ["audit"], "down": []},
+{"id": 43, "name": "relay-c", "this": false, "version": "0.2.0", "started_at": "2026-01-05T09:59:00Z", "silent_seconds": 1.0, "plan": null, "differs": false, "targets": [], "down": []}
+],
+"next": null,
+"shared": true,
+"differs": true
 }"#,
     ),
     (
@@ -190,7 +203,8 @@ pub(super) const EXAMPLES: [(&str, &str); 16] = [
 "took_seconds": 0.003,
 "failure": "connect",
 "detail": "connection refused",
-"hurried": false
+"hurried": false,
+"owner": null
 }"#,
     ),
     (
@@ -254,9 +268,9 @@ pub(super) const EXAMPLES: [(&str, &str); 16] = [
 "pending": 45,
 "dead": 3,
 "oldest_pending_at": "2026-01-05T09:58:20Z",
-"replays_running": 1,
+"replays_running": 1, "fleet": {"instances": 3, "differing": 1},
 "sources": [{"name": "wreno", "path": "/in/wreno", "scheme": "wreno", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}], "dedupe": {"by": "id", "for_seconds": 86400}, "redact": [], "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "received": 600, "duplicates": 3, "unmatched": 0, "unverified": 6, "refused": 0}, "failures": 7, "last_failure_at": "2026-01-05T09:59:00Z", "armed_until": null, "unconfirmed": []}],
-"targets": [{"name": "erp", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "closed", "since": "2026-01-05T09:00:00Z", "next_probe_at": null, "consecutive_failures": 0, "last_failure": null}, "running": 2, "pending": 40, "dead": 3, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": null, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}}, {"name": "audit", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "closed", "since": "2026-01-05T09:00:00Z", "next_probe_at": null, "consecutive_failures": 0, "last_failure": null}, "running": 0, "pending": 40, "dead": 0, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": {"since": "2026-01-05T09:00:00Z", "by": "operator from 127.0.0.1"}, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}}, {"name": "crm", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "open", "since": "2026-01-05T09:59:00Z", "next_probe_at": "2026-01-05T10:00:30Z", "consecutive_failures": 7, "last_failure": "status 503"}, "running": 2, "pending": 5, "dead": 0, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": null, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}}]
+"targets": [{"name": "erp", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "closed", "since": "2026-01-05T09:00:00Z", "next_probe_at": null, "consecutive_failures": 0, "last_failure": null}, "running": 2, "pending": 40, "dead": 3, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": null, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}, "owner": null}, {"name": "audit", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "closed", "since": "2026-01-05T09:00:00Z", "next_probe_at": null, "consecutive_failures": 0, "last_failure": null}, "running": 0, "pending": 40, "dead": 0, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": {"since": "2026-01-05T09:00:00Z", "by": "operator from 127.0.0.1"}, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}, "owner": null}, {"name": "crm", "url": "http://127.0.0.1:9000/hooks", "concurrency": 8, "rate": null, "order": false, "breaker": {"state": "open", "since": "2026-01-05T09:59:00Z", "next_probe_at": "2026-01-05T10:00:30Z", "consecutive_failures": 7, "last_failure": "status 503"}, "running": 2, "pending": 5, "dead": 0, "oldest_pending_at": "2026-01-05T09:58:20Z", "timeout_seconds": 15, "paused": null, "sign": {"scheme": "standard-webhooks", "secrets": [{"from": "env", "name": "WRENO_SECRET"}, {"from": "value", "name": null}]}, "auth": {"kind": "oauth2", "secret": {"from": "file", "name": "secrets/erp"}}, "routes": ["vendor-updates"], "last_minute": {"seconds": 60, "succeeded": 120, "failed": 6}, "owner": {"id": 41, "name": "relay-a", "this": false}}]
 }"#,
     ),
 ];

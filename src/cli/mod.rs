@@ -17,6 +17,7 @@ mod events;
 mod examples;
 mod explain;
 mod filters;
+mod fleet;
 mod http;
 mod input;
 mod keygen;
@@ -132,6 +133,8 @@ enum Command {
     Sources(sources::SourcesArgs),
     /// List routes as they are in force
     Routes(routes::RoutesArgs),
+    /// Show the instances that share the store, and who makes the attempts to which target
+    Fleet(fleet::FleetArgs),
     /// Compile the configuration and everything it names, and say what is wrong
     Check(check::CheckArgs),
     /// Run the tests of routes and show what differs from what they expect
@@ -227,6 +230,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Targets(args) => targets::run(&args),
         Command::Sources(args) => sources::run(&args),
         Command::Routes(args) => routes::run(&args),
+        Command::Fleet(args) => fleet::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Test(args) => test::run(&args),
         Command::Render(args) => render::run(&args),

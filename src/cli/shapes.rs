@@ -250,6 +250,15 @@ pub(super) struct Target {
     pub(super) routes: Vec<String>,
     #[serde(default)]
     pub(super) last_minute: OutCounts,
+    pub(super) owner: Option<Owner>,
+}
+
+/// The instance that makes the attempts to a target.
+#[derive(Debug, Deserialize)]
+pub(super) struct Owner {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) this: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -293,6 +302,33 @@ pub(super) struct Probe {
     pub(super) failure: Option<String>,
     pub(super) detail: Option<String>,
     pub(super) hurried: bool,
+    pub(super) owner: Option<Owner>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Fleet {
+    pub(super) items: Vec<Instance>,
+    pub(super) differs: bool,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Instance {
+    pub(super) id: u64,
+    pub(super) name: String,
+    pub(super) this: bool,
+    pub(super) version: String,
+    pub(super) started_at: At,
+    pub(super) silent_seconds: f64,
+    pub(super) plan: Option<InstancePlan>,
+    pub(super) differs: bool,
+    pub(super) targets: Vec<String>,
+    pub(super) down: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct InstancePlan {
+    pub(super) generation: u64,
+    pub(super) fingerprint: String,
 }
 
 #[derive(Debug, Deserialize)]

@@ -159,6 +159,10 @@ fn story(target: &Target, look: &Look) -> String {
         let since = look.moment(paused.since.0);
         rows.push(("paused", format!("since {since} by {}", paused.by)));
     }
+    if let Some(owner) = &target.owner {
+        let this = if owner.this { ", this instance" } else { "" };
+        rows.push(("made by", format!("{} ({}){this}", owner.name, owner.id)));
+    }
     let breaker = target.breaker.as_ref();
     rows.push((
         "breaker",
@@ -297,10 +301,14 @@ fn probed(probe: &Probe) -> String {
         let words = format!("target {name} cannot be reached: {failure} after {time}: {detail}");
         return clean(words.trim_end_matches([':', ' '])).into_owned();
     }
-    let hurried = if probe.hurried {
-        "; its next delivery is tried at once"
-    } else {
-        ""
+    let elsewhere = probe.owner.as_ref().filter(|owner| !owner.this);
+    let hurried = match elsewhere {
+        _ if probe.hurried => "; its next delivery is tried at once".to_owned(),
+        Some(owner) => format!(
+            "; instance {} makes its attempts, and only there it can be hurried",
+            clean(&owner.name)
+        ),
+        None => String::new(),
     };
     format!("target {name} can be reached, in {time}{hurried}")
 }
@@ -309,7 +317,7 @@ fn probed(probe: &Probe) -> String {
 mod tests {
     use super::super::contract;
     use super::super::examples::read;
-    use super::super::shapes::Overview;
+    use super::super::shapes::{Overview, Owner};
     use super::*;
 
     #[test]
@@ -331,6 +339,7 @@ crm     down          2        5  2026-01-05T09:58:20Z     0  http://127.0.0.1:9
         let wanted = "\
 target crm
   url         http://127.0.0.1:9000/hooks
+  made by     relay-a (41)
   breaker     open since 2026-01-05T09:59:00Z, 7 failed in a row, last status 503, next probe 2026-01-05T10:00:30Z
   attempts    8 at a time, 15 s each
   pending     5, the oldest 2026-01-05T09:58:20Z
@@ -357,6 +366,14 @@ target crm
         assert_eq!(probed(&probe), "target crm can be reached, in 3ms");
         probe.hurried = true;
         assert!(probed(&probe).ends_with("tried at once"));
+        probe.hurried = false;
+        probe.owner = Some(Owner {
+            id: 41,
+            name: "relay-a".to_owned(),
+            this: false,
+        });
+        let told = probed(&probe);
+        assert!(told.contains("; instance relay-a makes"), "{told}");
     }
 
     #[test]

@@ -213,6 +213,7 @@ fn plan(cx: &mut Context<'_>, file: &Sections) -> Option<Compiled> {
             max_hops: limits_file.hops.unwrap_or(DEFAULT_HOPS),
             drain,
             generation: OnceLock::new(),
+            fingerprint: OnceLock::new(),
         },
         warnings: Vec::new(),
         templates: templates.used,

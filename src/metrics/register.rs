@@ -221,6 +221,21 @@ impl Metrics {
             self.trace_spans.clone(),
         );
         registry.register(
+            "instances",
+            "Instances that share the store, this one included",
+            self.instances.clone(),
+        );
+        registry.register(
+            "instances_differing",
+            "Instances that go by another configuration than the one that came into force last",
+            self.instances_differing.clone(),
+        );
+        registry.register(
+            "owned_targets",
+            "Targets to which this instance makes the attempts",
+            self.owned_targets.clone(),
+        );
+        registry.register(
             "config_generation",
             "How many configurations have come into force, the one at the start included",
             self.config_generation.clone(),

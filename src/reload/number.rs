@@ -69,6 +69,7 @@ pub(super) async fn put_in_force(
 async fn try_now(plan: &Plan, store: &dyn Store, fingerprint: Digest) -> Result<(), StoreError> {
     let generation = store.generation(fingerprint).await?;
     // who was first has the same
+    let _ = plan.fingerprint.set(fingerprint);
     let _ = plan.generation.set(generation);
     Ok(())
 }

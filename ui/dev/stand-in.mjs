@@ -1,7 +1,7 @@
 // @ts-check
 // A stand-in of the operator's door, to build the dashboard by: example answers that fit the document (the type check
 // holds them to it), kept in memory. Not shipped, not in the tests of CI. `npm run dev`, then open what it prints.
-//   node dev/stand-in.mjs [--port N] [--token T] [--no-editing] [--quiet (no traffic)]
+//   node dev/stand-in.mjs [--port N] [--token T] [--no-editing] [--quiet (no traffic)] [--fleet (three instances, one of which differs)]
 import { createServer } from 'node:http';
 import { readFileSync } from 'node:fs';
 import * as state from './state.mjs';
@@ -10,6 +10,8 @@ import { deploy, hash, paths, render, ROUTES, SOURCES, TARGETS, templates } from
 /** @typedef {import('../src/api/types').Target} Target */
 /** @typedef {import('../src/api/types').Source} Source */
 /** @typedef {import('../src/api/types').Overview} Overview */
+/** @typedef {import('../src/api/types').Fleet} Fleet */
+/** @typedef {import('../src/api/types').Instance} Instance */
 /** @typedef {import('../src/api/types').Series} Series */
 /** @typedef {import('../src/api/types').RenderResult} RenderResult */
 /** @typedef {import('../src/api/types').DeliveryBody} DeliveryBody */
@@ -22,6 +24,7 @@ const argument = (/** @type {string} */ name, /** @type {string} */ otherwise) =
 const port = Number(argument('--port', '8181'));
 const token = argument('--token', '');
 const editing = !process.argv.includes('--no-editing');
+const several = process.argv.includes('--fleet');
 const { iso } = state;
 state.begin(!process.argv.includes('--quiet'));
 
@@ -51,7 +54,25 @@ function target(name) {
     auth: name === 'crm' ? { kind: 'oauth2', secret: { from: 'file', name: '/run/secrets/crm-client' } } : null,
     routes: ROUTES.filter((route) => route.to.includes(name)).map((route) => route.name),
     last_minute: { seconds: 60, succeeded: lately.length - failed, failed },
+    owner: several ? owner(name) : null,
   };
+}
+
+/** @returns {Fleet} */
+function fleet() {
+  const names = several ? ['relay-a', 'relay-b', 'relay-c'] : ['relay-a'];
+  const items = names.map((name, index) => /** @type {Instance} */ ({
+    id: 41 + index, name, this: index === 0, version: '0.3.0', started_at: iso(state.started - (2 - index) * 86_400_000), silent_seconds: 0.4 + index,
+    plan: { generation: index === 1 ? 2 : 3, fingerprint: hash(index === 1 ? 'older' : 'newer') }, differs: index === 1,
+    targets: TARGETS.filter((_, at) => at % names.length === index), down: TARGETS.filter((target, at) => at % names.length === index && target === 'ledger'),
+  }));
+  return { items, next: null, shared: several, differs: several };
+}
+
+/** @param {string} name */
+function owner(name) {
+  const found = fleet().items.find((one) => one.targets.includes(name));
+  return found ? { id: found.id, name: found.name, this: found.this } : null;
 }
 
 /** @param {string} name @returns {Source} */
@@ -80,7 +101,7 @@ function overview() {
     out: { seconds: 60, succeeded: sum(outs, 'succeeded'), failed: sum(outs, 'failed') },
     pending: sum(targets, 'pending'), dead: sum(targets, 'dead'),
     oldest_pending_at: targets.map((one) => one.oldest_pending_at).filter((one) => one !== null).sort()[0] ?? null,
-    replays_running: state.replays.filter((one) => one.state === 'running').length, sources, targets,
+    replays_running: state.replays.filter((one) => one.state === 'running').length, fleet: { instances: fleet().items.length, differing: several ? 1 : 0 }, sources, targets,
   };
 }
 
@@ -328,6 +349,7 @@ function answer(method, path, query, body, headers) {
   const ok = (/** @type {unknown} */ value) => [200, value];
   switch (`${method} ${kind}${key && '/:'}${more && `/${more}`}`) {
     case 'GET overview': return ok(overview());
+    case 'GET fleet': return ok(fleet());
     case 'GET series': return ok(series(query));
     case 'GET events': return ok(listEvents(query));
     case 'GET events/:': return ok(event(key));
@@ -345,7 +367,7 @@ function answer(method, path, query, body, headers) {
     case 'GET targets': return ok({ items: TARGETS.map(target), next: null });
     case 'POST targets/:/pause': return pause(key, true);
     case 'POST targets/:/resume': return pause(key, false);
-    case 'POST targets/:/probe': return ok({ target: key, at: iso(Date.now()), reachable: key !== 'crm', took_seconds: 0.034, failure: key === 'crm' ? 'connect' : null, detail: key === 'crm' ? 'connection refused' : null, hurried: false });
+    case 'POST targets/:/probe': return ok({ target: key, at: iso(Date.now()), reachable: key !== 'crm', took_seconds: 0.034, failure: key === 'crm' ? 'connect' : null, detail: key === 'crm' ? 'connection refused' : null, hurried: false, owner: several ? owner(key) : null });
     case 'GET sources': return ok({ items: SOURCES.map(source), next: null });
     case 'GET sources/:/failures': return ok(failures());
     case 'GET routes': return ok({ items: ROUTES.map((route) => ({ ...route, template_hash: null, schema: null, tests: route.template ? 2 : 0, cases: route.template !== null, revive: 'manual' })), next: null });

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'preact/hooks';
 import { api, words } from './api/client';
 import { token } from './api/token';
 import type { Overview } from './api/types';
+import { plural } from './format';
 import { Field } from './parts/basics';
 import { Dialog } from './parts/dialog';
 import { Icon, type IconName } from './parts/icon';
@@ -172,6 +173,15 @@ function Notice({ overview }: { overview: Loaded<Overview> }) {
   }
   if (overview.data && !overview.data.ready) {
     return <div class="notice bad" role="alert">{`No events are taken now: ${overview.data.reasons.join('; ')}`}</div>;
+  }
+  const differing = overview.data?.fleet.differing ?? 0;
+  if (differing > 0) {
+    return (
+      <div class="notice info" role="status">
+        {`${plural(differing, 'instance')} ${differing === 1 ? 'goes' : 'go'} by another configuration than the one that came into force last. `}
+        <a href={href('overview')}>Show the instances</a>
+      </div>
+    );
   }
   return null;
 }

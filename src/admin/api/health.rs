@@ -6,12 +6,12 @@ use std::sync::{Arc, PoisonError};
 
 use http::{HeaderValue, StatusCode};
 
-use super::depths;
+use super::{depths, fleet};
 use crate::admin::Door;
 use crate::admin::answer::{Answer, Code, Refusal, json, json_bytes, response};
 use crate::admin::document;
 use crate::admin::routes::Call;
-use crate::admin::shapes::{LiveShape, ReadyShape};
+use crate::admin::shapes::{FleetCountShape, LiveShape, ReadyShape};
 use crate::clock;
 use crate::delivery::StateKind;
 use crate::id::TargetName;
@@ -70,6 +70,18 @@ pub(in crate::admin) async fn metrics(door: Arc<Door>, _call: Call) -> Answer {
     }
     if let Some(gauges) = door.admin.store.gauges() {
         door.admin.metrics.set_store(gauges);
+    }
+    match fleet::members(&door).await {
+        Ok(members) => {
+            let FleetCountShape {
+                instances,
+                differing,
+            } = FleetCountShape::of(&members);
+            let own = members.iter().find(|member| member.instance.this);
+            let owned = own.map_or(0, |member| member.instance.owns.len());
+            door.admin.metrics.set_fleet(instances, differing, owned);
+        }
+        Err(error) => tracing::warn!(%error, "the instances are not known"),
     }
     let plan = door.admin.plan.get();
     for (name, tls) in [("public", &plan.tls), ("admin", &plan.admin.tls)] {

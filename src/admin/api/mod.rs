@@ -5,6 +5,7 @@ pub(super) mod bodies;
 pub(super) mod configuration;
 pub(super) mod deliveries;
 pub(super) mod events;
+pub(super) mod fleet;
 pub(super) mod health;
 pub(super) mod live;
 pub(super) mod overview;

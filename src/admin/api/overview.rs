@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::fleet::{self, Owners};
 use super::{depths, health, sources, targets};
 use crate::admin::Door;
 use crate::admin::answer::{Answer, json};
 use crate::admin::query;
 use crate::admin::routes::Call;
-use crate::admin::shapes::{InShape, OutShape, OverviewShape, PlanShape, Time};
+use crate::admin::shapes::{FleetCountShape, InShape, OutShape, OverviewShape, PlanShape, Time};
 use crate::plan::Generation;
 use crate::store::{ReplayPhase, Store, StoreError};
 
@@ -23,6 +24,11 @@ pub(in crate::admin) async fn overview(door: Arc<Door>, call: Call) -> Answer {
     let (live, now) = (&admin.live, admin.clock.now());
     let generation = known(plan.generation.get())?;
     let mut depths = depths(&door).await?;
+    let members = fleet::members(&door).await?;
+    let owners = match admin.store.is_shared() {
+        true => Owners::among(&members),
+        false => Owners::default(),
+    };
     let replays_running = replays_running(&*admin.store).await?;
     let (seconds, came, went) = live.series.minute(now, &live.tallies);
     let reasons = health::reasons(&door);
@@ -45,6 +51,7 @@ pub(in crate::admin) async fn overview(door: Arc<Door>, call: Call) -> Answer {
             .min()
             .map(Time),
         replays_running,
+        fleet: FleetCountShape::of(&members),
         sources: plan
             .sources
             .values()
@@ -53,7 +60,10 @@ pub(in crate::admin) async fn overview(door: Arc<Door>, call: Call) -> Answer {
         targets: plan
             .targets
             .values()
-            .map(|target| targets::shape(&door, target, &plan, depths.remove(&target.name)))
+            .map(|target| {
+                let depth = depths.remove(&target.name);
+                targets::shape(&door, target, &plan, depth, &owners)
+            })
             .collect(),
     };
     Ok(json(StatusCode::OK, &shape))

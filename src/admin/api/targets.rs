@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
+use super::fleet::Owners;
 use super::{depths, note};
 use crate::admin::Door;
 use crate::admin::answer::{Answer, Code, Refusal, json};
@@ -18,9 +19,13 @@ use crate::store::{Depth, StoreError};
 pub(in crate::admin) async fn targets(door: Arc<Door>, call: Call) -> Answer {
     query::nothing(&call.query)?;
     let mut depths = depths(&door).await?;
+    let owners = Owners::of(&door).await?;
     let plan = door.admin.plan.get();
     let targets = plan.targets.values();
-    let shapes = targets.map(|target| shape(&door, target, &plan, depths.remove(&target.name)));
+    let shapes = targets.map(|target| {
+        let depth = depths.remove(&target.name);
+        shape(&door, target, &plan, depth, &owners)
+    });
     Ok(json(StatusCode::OK, &PageShape::whole(shapes.collect())))
 }
 
@@ -96,6 +101,10 @@ pub(in crate::admin) async fn probe(door: Arc<Door>, call: Call) -> Answer {
     let took = began.elapsed();
     note(&door, call.actor, "probe", name, &Ok(())).await?;
     let reachable = found.is_ok();
+    // Who cannot say which instance it is says at least what was found.
+    let owners = Owners::of(&door).await.unwrap_or_default();
+    let owner = owners.get(name).map(|owner| owner.shape.clone());
+    let elsewhere = owner.as_ref().is_some_and(|owner| !owner.this);
     let (failure, detail) = found.err().unzip();
     let shape = ProbeShape {
         target: name,
@@ -104,7 +113,8 @@ pub(in crate::admin) async fn probe(door: Arc<Door>, call: Call) -> Answer {
         took_seconds: took.as_secs_f64(),
         failure,
         detail,
-        hurried: reachable && door.admin.lanes.hurry(name),
+        hurried: reachable && !elsewhere && door.admin.lanes.hurry(name),
+        owner,
     };
     Ok(json(StatusCode::OK, &shape))
 }
@@ -116,7 +126,8 @@ fn named<'a>(plan: &'a Plan, call: &Call) -> Result<&'a Arc<Target>, Refusal> {
 
 async fn shown(door: &Door, target: &Target, plan: &Plan) -> Answer {
     let depth = depths(door).await?.remove(&target.name);
-    let shape = shape(door, target, plan, depth);
+    let owners = Owners::of(door).await?;
+    let shape = shape(door, target, plan, depth, &owners);
     Ok(json(StatusCode::OK, &shape))
 }
 
@@ -126,13 +137,17 @@ pub(super) fn shape<'a>(
     target: &'a Target,
     plan: &'a Plan,
     depth: Option<Depth>,
+    owners: &Owners,
 ) -> TargetShape<'a> {
     let (live, lanes) = (&door.admin.live, &door.admin.lanes);
     let now = door.admin.clock.now();
     let minute = live.series.target_minute(&target.name, now, &live.tallies);
+    let owner = owners.get(&target.name);
     let state = TargetState {
         depth,
         lane: lanes.get(&target.name),
+        down: owner.is_some_and(|owner| owner.down),
+        owner: owner.map(|owner| owner.shape.clone()),
         paused: lanes.paused(&target.name),
         last_minute: OutShape::new(minute),
     };

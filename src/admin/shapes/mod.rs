@@ -3,6 +3,7 @@
 
 mod deliveries;
 mod events;
+mod fleet;
 mod live;
 mod overview;
 mod replays;
@@ -19,6 +20,7 @@ pub(super) use self::deliveries::{
     DeadGroupShape, DeliveryBodyShape, DeliveryShape, DeliveryWithAttempts,
 };
 pub(super) use self::events::{EventRetriedShape, EventRowShape, EventShape, PurgedShape};
+pub(super) use self::fleet::{FleetCountShape, FleetShape, InstanceShape, OwnerShape};
 pub(super) use self::live::{AttemptRowShape, InShape, LostShape, OutShape, SeriesShape};
 pub(super) use self::overview::{OverviewShape, PlanShape};
 pub(super) use self::replays::{

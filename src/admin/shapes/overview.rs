@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Time;
+use super::fleet::FleetCountShape;
 use super::live::{InShape, OutShape};
 use super::sources::SourceShape;
 use super::targets::TargetShape;
@@ -37,6 +38,7 @@ pub(in crate::admin) struct OverviewShape<'a> {
     /// When the oldest pending delivery was created or last revived.
     pub(in crate::admin) oldest_pending_at: Option<Time>,
     pub(in crate::admin) replays_running: usize,
+    pub(in crate::admin) fleet: FleetCountShape,
     pub(in crate::admin) sources: Vec<SourceShape<'a>>,
     pub(in crate::admin) targets: Vec<TargetShape<'a>>,
 }

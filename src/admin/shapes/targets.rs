@@ -4,6 +4,7 @@ use http::Uri;
 use serde::Serialize;
 
 use super::Time;
+use super::fleet::OwnerShape;
 use super::live::OutShape;
 use super::sources::SecretShape;
 use crate::delivery::Failure;
@@ -46,6 +47,8 @@ pub(in crate::admin) struct TargetShape<'a> {
     /// Routes that go to it, in the order of the configuration.
     routes: Vec<&'a RouteName>,
     last_minute: OutShape,
+    /// The instance that makes the attempts; null where the store is not shared, or while none does.
+    owner: Option<OwnerShape>,
 }
 
 /// That the deliveries of a target wait until it is resumed.
@@ -104,6 +107,8 @@ pub(in crate::admin) struct ProbeShape<'a> {
     pub(in crate::admin) detail: Option<String>,
     /// Whether the breaker was open, and the next delivery that is due is tried at once.
     pub(in crate::admin) hurried: bool,
+    /// The instance that makes the attempts, and whose breaker it is.
+    pub(in crate::admin) owner: Option<OwnerShape>,
 }
 
 /// What a target is at.
@@ -116,6 +121,10 @@ pub(in crate::admin) struct TargetState {
     /// Since when and by whom it is paused.
     pub(in crate::admin) paused: Option<Pause>,
     pub(in crate::admin) last_minute: OutShape,
+    /// The instance that makes the attempts, where several can.
+    pub(in crate::admin) owner: Option<OwnerShape>,
+    /// Whether that one takes it to be down.
+    pub(in crate::admin) down: bool,
 }
 
 /// The breaker of a target.
@@ -141,6 +150,14 @@ impl<'a> TargetShape<'a> {
         let routes = plan.router.routes().iter();
         let routes = routes.filter(|route| route.to.contains(&target.name));
         let (running, breaker) = lane.map_or((0, None), |lane| (lane.running, lane.breaker));
+        let elsewhere = match &state.owner {
+            Some(owner) => !owner.this,
+            None => lane.is_some_and(|lane| lane.elsewhere),
+        };
+        let breaker = match elsewhere {
+            true => BreakerShape::elsewhere(state.down),
+            false => BreakerShape::new(breaker),
+        };
         let (pending, dead, oldest) = depth.map_or((0, 0, None), |depth| {
             (depth.pending, depth.dead, depth.oldest_pending)
         });
@@ -150,7 +167,7 @@ impl<'a> TargetShape<'a> {
             concurrency: target.concurrency,
             rate: target.rate.map(|rate| rate.to_string()),
             order: target.order.is_some(),
-            breaker: target.breaker.map(|_| BreakerShape::new(breaker)),
+            breaker: target.breaker.map(|_| breaker),
             running,
             pending,
             dead,
@@ -164,6 +181,7 @@ impl<'a> TargetShape<'a> {
             auth: target.auth.as_ref().map(AuthShape::from),
             routes: routes.map(|route| &route.name).collect(),
             last_minute: state.last_minute,
+            owner: state.owner,
         }
     }
 }
@@ -177,6 +195,18 @@ fn without_query(url: &Uri) -> String {
 }
 
 impl BreakerShape {
+    /// Of a target whose attempts another instance makes: all that is known here is whether it takes it to be down.
+    fn elsewhere(down: bool) -> Self {
+        let state = match down {
+            true => BreakerState::Open,
+            false => BreakerState::Closed,
+        };
+        Self {
+            state: state.as_str(),
+            ..Self::new(None)
+        }
+    }
+
     fn new(view: Option<BreakerView>) -> Self {
         match view {
             Some(view) => Self {

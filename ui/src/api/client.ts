@@ -75,6 +75,7 @@ const at = (kind: string, id: string, more = ''): string => `${v1}/${kind}/${enc
 
 export const api = {
   overview: (signal?: AbortSignal) => get<T.Overview>(`${v1}/overview`, {}, signal),
+  fleet: (signal?: AbortSignal) => get<T.Fleet>(`${v1}/fleet`, {}, signal),
   series: (query: Query, signal?: AbortSignal) => get<T.Series>(`${v1}/series`, query, signal),
 
   events: (query: Query, signal?: AbortSignal) => get<T.EventPage>(`${v1}/events`, query, signal),

@@ -52,6 +52,50 @@ export type Ready = {
   reasons: string[];
 };
 
+export type Fleet = {
+  items: Instance[];
+  next: null;
+  /** Whether several instances can share the store. */
+  shared: boolean;
+  /** Whether any instance differs. */
+  differs: boolean;
+};
+
+export type Instance = {
+  /** A later one has a higher; an instance that is started anew is another one. */
+  id: number;
+  /** The host's name, unless the configuration says another. */
+  name: string;
+  /** Whether it is the instance that answers. */
+  this: boolean;
+  /** Of its program. */
+  version: string;
+  started_at: string;
+  /** How long ago it was heard of last. */
+  silent_seconds: number;
+  /** What it goes by; null if it has not told yet. */
+  plan: InstancePlan | null;
+  /** Whether it goes by another configuration than the one that came into force last among the instances. Compared are all files that a configuration was made of, with their paths. */
+  differs: boolean;
+  /** Targets to which it makes the attempts. */
+  targets: Name[];
+  /** Those of them that it takes to be down. */
+  down: Name[];
+};
+
+export type InstancePlan = {
+  generation: number;
+  /** A hash of all files that the configuration was made of. */
+  fingerprint: string;
+};
+
+export type FleetCount = {
+  /** That share the store, this one included. */
+  instances: number;
+  /** Those that go by another configuration than the one that came into force last. */
+  differing: number;
+};
+
 export type Overview = {
   /** Of the daemon. */
   version: string;
@@ -76,6 +120,7 @@ export type Overview = {
   /** When the oldest pending delivery was created or last revived. */
   oldest_pending_at: string | null;
   replays_running: number;
+  fleet: FleetCount;
   sources: Source[];
   targets: Target[];
 };
@@ -548,6 +593,15 @@ export type Target = {
   /** Routes that go to it, in the order of the configuration. */
   routes: Name[];
   last_minute: OutCounts;
+  /** The instance that makes the attempts. Null where the store is not shared, or while none does. Where it is another one, `running` and `last_minute` are of this instance, and of the breaker only the state is known, `open` or `closed`. */
+  owner: Owner | null;
+};
+
+export type Owner = {
+  id: number;
+  name: string;
+  /** Whether it is the instance that answers. */
+  this: boolean;
 };
 
 export type Breaker = {
@@ -596,8 +650,10 @@ export type Probe = {
   failure: Failure | null;
   /** The error in words; null if it is reachable. */
   detail: string | null;
-  /** Whether the breaker was open, and lets the next delivery that is due be tried at once. */
+  /** Whether the breaker was open, and lets the next delivery that is due be tried at once. False where `owner` is another instance: ask that one. */
   hurried: boolean;
+  /** The instance that makes the attempts, whose breaker it is; null where the store is not shared, or while none does. */
+  owner: Owner | null;
 };
 
 export type SourcePage = {

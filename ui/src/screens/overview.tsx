@@ -9,6 +9,7 @@ import { Chip, HealthChip } from '../parts/chip';
 import { useAct, useLoad, useNow, type Loaded } from '../parts/load';
 import { toast } from '../parts/toast';
 import { href } from '../router';
+import { Fleet } from './overview/fleet';
 
 const SERIES_EVERY_MS = 10_000;
 
@@ -30,6 +31,7 @@ export function OverviewScreen({ overview }: { overview: Loaded<Overview> }) {
       <Charts overview={data} />
       {data && (
         <>
+          {data.fleet.instances > 1 && <Fleet />}
           <Targets targets={data.targets} />
           <div class="columns">
             <Sources sources={data.sources} />
@@ -58,7 +60,7 @@ function Figures({ overview }: { overview: Overview }) {
   const age = overview.oldest_pending_at ? Math.max(0, (now - Date.parse(overview.oldest_pending_at)) / 1000) : null;
   const turnedAway = came.unverified + came.refused;
   return (
-    <div class="figures" role="group" aria-label="The last minute">
+    <div class="figures" role="group" aria-label={overview.fleet.instances > 1 ? 'The last minute; in, out and success at this instance' : 'The last minute'}>
       <Figure
         label="In"
         value={rate(came.received, came.seconds)}
@@ -98,7 +100,7 @@ function Charts({ overview }: { overview: Overview | null }) {
   ];
   return (
     <Panel
-      title="Over time"
+      title={overview && overview.fleet.instances > 1 ? 'Over time, at this instance' : 'Over time'}
       aside={
         <>
           <Select label="Of" hideLabel value={of} options={options} change={setOf} />

@@ -65,6 +65,7 @@ function TargetCard({ target, changed }: { target: Target; changed: () => void }
           breaker && breaker.consecutive_failures > 0 ? ['Failures in a row', `${breaker.consecutive_failures}${breaker.last_failure ? `, last: ${breaker.last_failure}` : ''}`] : null,
           breaker?.next_probe_at ? ['Next probe', <Ago at={breaker.next_probe_at} />] : null,
           target.paused ? ['Paused', <><Ago at={target.paused.since} /> by {target.paused.by}</>] : null,
+          target.owner ? ['Attempts by', <>{target.owner.name}{target.owner.this && ' (this instance)'}</>] : null,
           ['Limits', `${target.running} of ${target.concurrency} at a time${target.rate ? `, ${target.rate}` : ''}${target.order ? ', in order' : ''}, ${duration(target.timeout_seconds)} each`],
           ['Signed', target.sign ? <>{target.sign.scheme}, <Secrets secrets={target.sign.secrets} /></> : 'no'],
           ['From routes', target.routes.length > 0 ? target.routes.join(', ') : 'none'],
@@ -87,6 +88,7 @@ function ProbeLine({ probe }: { probe: Probe }) {
       in {duration(probe.took_seconds)}, <Ago at={probe.at} />
       {probe.failure && ` · ${probe.failure}: ${probe.detail ?? ''}`}
       {probe.hurried && ' · the next delivery that is due is tried at once'}
+      {probe.owner && !probe.owner.this && ` · only ${probe.owner.name}, which makes its attempts, can have its breaker go on`}
     </p>
   );
 }
