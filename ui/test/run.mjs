@@ -77,6 +77,34 @@ test('the overview says how it stands', () => visit(browser, world.url, {}, asyn
   assert.equal(await page.getByRole('img', { name: /In, events a second/ }).count(), 0, 'a target has no events');
 }));
 
+test('instances that share a store are shown with what they have, and one that differs is flagged', () => visit(browser, world.url, {}, async (page) => {
+  const fleet = await ask('fleet');
+  assert.deepEqual([fleet.items.length, fleet.differs], [1, false], 'one that is alone');
+  assert.equal(await page.getByRole('region', { name: 'Instances' }).count(), 0);
+  // The daemon has its store for itself, so another one is added to its answers on their way.
+  const [own] = fleet.items;
+  const other = { ...own, id: own.id + 1, name: 'relay-b', this: false, differs: true, plan: { generation: 1, fingerprint: 'ab'.repeat(32) }, targets: ['erp'], down: ['erp'] };
+  await page.route('**/api/v1/fleet', (route) => route.fulfill({ json: { ...fleet, items: [{ ...own, targets: [] }, other], shared: true, differs: true } }));
+  for (const path of ['overview', 'targets']) {
+    await page.route(`**/api/v1/${path}`, async (route) => {
+      const answer = await route.fetch();
+      const json = await answer.json();
+      if (json.fleet) json.fleet = { instances: 2, differing: 1 };
+      for (const target of json.targets ?? json.items) target.owner = { id: other.id, name: other.name, this: false };
+      await route.fulfill({ json });
+    });
+  }
+  await go(page, '#/events');
+  await go(page, '#/overview');
+  await page.getByText('1 instance goes by another configuration').waitFor();
+  const row = page.getByRole('region', { name: 'Instances' }).getByRole('row', { name: 'relay-b' });
+  await row.getByText('differs').waitFor();
+  await row.getByText('abababab').waitFor();
+  await row.getByText('down').waitFor();
+  await row.getByRole('link', { name: 'erp' }).click();
+  await page.getByRole('region', { name: 'Target erp' }).getByText('relay-b').waitFor();
+}));
+
 test('events come in live, wait while paused, and are filtered by the address', () => visit(browser, world.url, {}, async (page) => {
   await go(page, '#/events');
   const rows = page.getByRole('region', { name: 'Events' }).locator('tbody tr');

@@ -40,18 +40,22 @@ function Row({ instance }: { instance: Instance }) {
       <td data-label="Version">{instance.version}</td>
       <td data-label="Started"><Ago at={instance.started_at} /></td>
       <td data-label="Configuration">
-        {plan ? <>generation {count(plan.generation)}, <code title={plan.fingerprint}>{plan.fingerprint.slice(0, SHORT)}</code></> : <span class="dim">not told yet</span>}
-        {instance.differs && <> <Chip tone="bad" title="Another one came into force last">differs</Chip></>}
+        <span>
+          {plan ? <>generation {count(plan.generation)}, <code title={plan.fingerprint}>{plan.fingerprint.slice(0, SHORT)}</code></> : <span class="dim">not told yet</span>}
+          {instance.differs && <> <Chip tone="bad" title="Another one came into force last">differs</Chip></>}
+        </span>
       </td>
       <td data-label="Makes the attempts to">
-        {instance.targets.length === 0 && <span class="dim">none</span>}
-        {instance.targets.map((name, index) => (
-          <span key={name}>
-            {index > 0 && ', '}
-            <a href={href('routes', '', { target: name })}>{name}</a>
-            {instance.down.includes(name) && <> <Chip tone="bad">down</Chip></>}
-          </span>
-        ))}
+        <span>
+          {instance.targets.length === 0 && <span class="dim">none</span>}
+          {instance.targets.map((name, index) => (
+            <span key={name}>
+              {index > 0 && ', '}
+              <a href={href('routes', '', { target: name })}>{name}</a>
+              {instance.down.includes(name) && <> <Chip tone="bad">down</Chip></>}
+            </span>
+          ))}
+        </span>
       </td>
     </tr>
   );
