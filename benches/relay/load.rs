@@ -114,17 +114,17 @@ impl Connection {
     }
 }
 
-/// Sends all requests over all connections, as fast as they are answered.
+/// Sends all requests over all connections, which are shared out among the addresses, as fast as they are answered.
 pub async fn closed(
-    to: SocketAddr,
+    to: &[SocketAddr],
     requests: &Arc<Requests>,
     clock: Instant,
 ) -> io::Result<Arc<Sent>> {
     let sent = Sent::new(clock, requests.len());
     let next = Arc::new(AtomicUsize::new(0));
     let mut senders = JoinSet::new();
-    for _ in 0..CONNECTIONS.min(requests.len()) {
-        let mut connection = Connection::open(to).await?;
+    for (_, to) in (0..CONNECTIONS.min(requests.len())).zip(to.iter().cycle()) {
+        let mut connection = Connection::open(*to).await?;
         let (requests, sent, next) = (Arc::clone(requests), Arc::clone(&sent), Arc::clone(&next));
         senders.spawn(async move {
             loop {
@@ -145,7 +145,7 @@ pub async fn closed(
 /// Sends all requests, so many a second. A request whose connection still waits for an answer is sent late, but counts
 /// from when it was due.
 pub async fn open(
-    to: SocketAddr,
+    to: &[SocketAddr],
     requests: &Arc<Requests>,
     clock: Instant,
     rate: f64,
@@ -153,8 +153,8 @@ pub async fn open(
     let sent = Sent::new(clock, requests.len());
     let mut senders = JoinSet::new();
     let mut lines = Vec::new();
-    for _ in 0..CONNECTIONS {
-        let mut connection = Connection::open(to).await?;
+    for (_, to) in (0..CONNECTIONS).zip(to.iter().cycle()) {
+        let mut connection = Connection::open(*to).await?;
         let (line, mut due) = mpsc::unbounded_channel::<usize>();
         lines.push(line);
         let (requests, sent) = (Arc::clone(requests), Arc::clone(&sent));

@@ -17,6 +17,7 @@ mod load;
 mod outage;
 mod peers;
 mod phase;
+mod postgres;
 mod process;
 mod proxy;
 mod report;
@@ -102,6 +103,7 @@ fn main() -> ExitCode {
         }
         _ if !measuring => compare(SMOKE),
         ["outage", rest @ ..] => outage::run(rest),
+        ["postgres", rest @ ..] => postgres::run(rest),
         _ => read(&arguments).and_then(compare),
     };
     match ended {
@@ -223,16 +225,19 @@ fn print(run: &Run, bare: &[Figures], daemons: &[(Phase, Figures)]) {
 fn measure_proxy(sizes: (usize, usize)) -> io::Result<Figures> {
     let targets = Targets::start(1, sizes.0 + sizes.1)?;
     let proxy = Process::proxy(targets.addresses[0])?;
-    phase::run(&proxy, &targets, sizes, Pace::Closed)
+    phase::run(&[proxy], &targets, sizes, Pace::Closed)
 }
 
 fn measure_daemon(count: usize, sizes: (usize, usize), pace: Pace) -> io::Result<Figures> {
     let place = folder()?;
     let targets = Targets::start(count, sizes.0 + sizes.1)?;
     let doors = Doors::free()?;
-    process::write_config(place.path(), doors, &targets.addresses, "standard")?;
-    let daemon = Process::daemon(place.path(), doors, START)?;
+    let store = "{path: ./data}";
+    process::write_config(place.path(), doors, &targets.addresses, store, "standard")?;
+    let daemon = [Process::daemon(place.path(), doors, START)?];
     let figures = phase::run(&daemon, &targets, sizes, pace)?;
-    daemon.end(Signal::TERM)?;
+    for daemon in daemon {
+        daemon.end(Signal::TERM)?;
+    }
     Ok(figures)
 }

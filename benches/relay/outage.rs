@@ -48,7 +48,7 @@ pub fn run(arguments: &[&str]) -> io::Result<()> {
     let place = crate::folder()?;
     let target = free_address()?;
     let doors = Doors::free()?;
-    process::write_config(place.path(), doors, &[target], retry)?;
+    process::write_config(place.path(), doors, &[target], "{path: ./data}", retry)?;
     println!(
         "an outage of {events} events; the target's retry is {retry}; store on {}\n",
         process::file_system(place.path())
@@ -104,7 +104,7 @@ fn take_in(daemon: &Process, events: usize) -> io::Result<()> {
         taken += requests.len();
         signing = (taken < events).then(|| sign(taken));
         let begun = Instant::now();
-        let sent = sender.send(daemon.public, clock, requests, Pace::Closed)?;
+        let sent = sender.send(vec![daemon.public], clock, requests, Pace::Closed)?;
         spent += begun.elapsed();
         refused += sent.refused();
         if taken - line < STEP && taken < events {

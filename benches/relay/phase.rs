@@ -135,7 +135,7 @@ impl Sender {
     /// Sends requests and waits until all are answered.
     pub fn send(
         &self,
-        to: SocketAddr,
+        to: Vec<SocketAddr>,
         clock: Instant,
         requests: Requests,
         pace: Pace,
@@ -144,8 +144,8 @@ impl Sender {
         self.runtime.handle.spawn(async move {
             let requests = Arc::new(requests);
             let sent = match pace {
-                Pace::Closed => load::closed(to, &requests, clock).await,
-                Pace::Open(rate) => load::open(to, &requests, clock, rate).await,
+                Pace::Closed => load::closed(&to, &requests, clock).await,
+                Pace::Open(rate) => load::open(&to, &requests, clock, rate).await,
             };
             let _ = told.send(sent);
         });
@@ -213,35 +213,40 @@ struct Meter {
 }
 
 impl Meter {
-    fn read(process: &Process) -> Self {
+    fn read(processes: &[Process]) -> Self {
+        let mut threads = BTreeMap::new();
+        for (name, cpu) in processes.iter().flat_map(Process::threads) {
+            *threads.entry(name).or_default() += cpu;
+        }
         Self {
-            process: process.usage(),
+            process: processes.iter().map(Process::usage).sum(),
             bench: Usage::of(std::process::id()),
             machine: machine(),
-            threads: process.threads(),
-            syncs: process.syncs(),
+            threads,
+            syncs: processes.iter().map(Process::syncs).sum(),
         }
     }
 }
 
-/// Runs a phase against a process in front of the targets, which have room for `warm_up + events`.
+/// Runs a phase against processes in front of the targets, which have room for `warm_up + events`.
 pub fn run(
-    process: &Process,
+    processes: &[Process],
     targets: &Targets,
     (warm_up, events): (usize, usize),
     pace: Pace,
 ) -> io::Result<Figures> {
     let sender = Sender::start()?;
-    let send = |requests, pace| sender.send(process.public, targets.clock, requests, pace);
+    let to: Vec<SocketAddr> = processes.iter().map(|process| process.public).collect();
+    let send = |requests, pace| sender.send(to.clone(), targets.clock, requests, pace);
     send(Requests::sign(0, warm_up), Pace::Closed)?;
     targets.wait_for(warm_up)?;
     std::thread::sleep(AFTERMATH);
 
     let requests = Requests::sign(warm_up, events);
-    let before = Meter::read(process);
+    let before = Meter::read(processes);
     let sent = send(requests, pace)?;
     targets.wait_for(warm_up + events)?;
-    let after = Meter::read(process);
+    let after = Meter::read(processes);
 
     std::thread::sleep(AFTERMATH);
     for arrivals in &targets.arrivals {

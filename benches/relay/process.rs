@@ -163,11 +163,12 @@ pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
-/// A configuration with one source and one route to all targets; `retry` is that of every target.
+/// A configuration with one source and one route to all targets; `store` is its store, `retry` that of every target.
 pub fn write_config(
     folder: &Path,
     doors: Doors,
     targets: &[SocketAddr],
+    store: &str,
     retry: &str,
 ) -> io::Result<()> {
     let names: Vec<String> = (1..=targets.len()).map(|at| format!("t{at}")).collect();
@@ -183,7 +184,7 @@ pub fn write_config(
         })
         .collect();
     let config = format!(
-        "listen: {}\nadmin: {{listen: \"{}\"}}\nstore: {{path: ./data}}\ntemplates: ./templates\n\
+        "listen: {}\nadmin: {{listen: \"{}\"}}\nstore: {store}\ntemplates: ./templates\n\
          vars: {{region: eu}}\nsources:\n  bench:\n    preset: standard-webhooks\n    \
          secrets: [{{file: ./secret}}]\ntargets:\n{described}routes:\n  - name: orders\n    \
          from: bench\n    match: {{type: \"order.*\"}}\n    template: relay.json.liquid\n    to: [{}]\n",
@@ -207,6 +208,16 @@ pub struct Usage {
     pub rss: f64,
     /// The most that it has had.
     pub peak: f64,
+}
+
+impl std::iter::Sum for Usage {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self {
+            cpu: sum.cpu + one.cpu,
+            rss: sum.rss + one.rss,
+            peak: sum.peak + one.peak,
+        })
+    }
 }
 
 impl Usage {

@@ -178,9 +178,18 @@ impl Inner {
 
     /// A lease has ended; its target is looked at anew.
     pub(super) fn given_back(&self, lease: Lease) {
-        if let Some(target) = self.lanes.ended(lease) {
+        if let Some(target) = self.ended(lease) {
             self.lanes.look(&target);
         }
+    }
+
+    /// A lease has ended; its target, which is left at once if it was the last that held it.
+    pub(super) fn ended(&self, lease: Lease) -> Option<TargetName> {
+        let (target, left) = self.lanes.ended(lease)?;
+        if left {
+            self.beat_now.notify_one();
+        }
+        Some(target)
     }
 
     /// Makes a target ours, if it is nobody's and should be; whether it is.

@@ -172,6 +172,7 @@ impl Inner {
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
                 () = self.beat_now.notified() => {}
+                () = self.link.doubted.notified() => {}
                 _ = closing.wait_for(|closing| *closing) => return,
             }
             #[cfg(test)]

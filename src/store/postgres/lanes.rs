@@ -288,13 +288,14 @@ impl Lanes {
         (taken, lane.next_due)
     }
 
-    /// What was given out is settled, released or fenced.
-    pub(super) fn ended(&self, lease: Lease) -> Option<TargetName> {
+    /// What was given out is settled, released or fenced. Gives its target, and whether that can be left now.
+    pub(super) fn ended(&self, lease: Lease) -> Option<(TargetName, bool)> {
         let mut lanes = self.lock();
         let mut all = lanes.iter_mut();
         let (target, lane) = all.find(|(_, lane)| lane.has_out(lease))?;
         lane.out.remove(&lease.delivery);
-        Some(target.clone())
+        let left = lane.hold == Hold::Leaving && lane.out.is_empty();
+        Some((target.clone(), left))
     }
 
     /// The line in which what was given out stands.

@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{Client, Object, Pool, PoolError, TimeoutType};
+use tokio::sync::Notify;
 
 use super::trouble::{Trouble, in_words, pool_in_words, trouble};
 use crate::store::StoreError;
@@ -25,6 +26,8 @@ pub(super) struct Link {
     pool: Pool,
     /// Why it cannot be reached; `None` while it can.
     away: Mutex<Option<String>>,
+    /// Told when it was just lost, so that it is looked at once whether that was one connection or all of it.
+    pub(super) doubted: Notify,
 }
 
 impl Link {
@@ -32,6 +35,7 @@ impl Link {
         Self {
             pool,
             away: Mutex::new(None),
+            doubted: Notify::new(),
         }
     }
 
@@ -84,6 +88,7 @@ impl Link {
         let mut away = self.lock();
         if away.is_none() {
             tracing::warn!(%why, "the database cannot be reached");
+            self.doubted.notify_one();
         }
         *away = Some(why);
         error

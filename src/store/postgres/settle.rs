@@ -93,7 +93,7 @@ impl Inner {
 
     /// Takes note of it in memory: the lease is gone, and what follows may be due.
     fn settled(&self, reported: &Reported) {
-        let Some(target) = self.lanes.ended(reported.lease) else {
+        let Some(target) = self.ended(reported.lease) else {
             return;
         };
         match reported.settlement.next {

@@ -1,5 +1,6 @@
 //! Connections and the schema, on a server of the tests' own.
 
+mod cleaning;
 mod connecting;
 mod contract;
 mod fleet;

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::server::Halt;
+use jiff::Timestamp;
+
 use super::super::{PgOptions, PgStore};
 use super::contract::options;
 use super::{Database, Server, or_skip};
@@ -30,10 +32,15 @@ async fn open(options: &PgOptions) -> Arc<PgStore> {
 }
 
 fn done(claimed: &Claimed, next: Next) -> Settlement {
+    settlement(claimed, next, claimed.delivery.started_at)
+}
+
+/// An attempt that began then and was answered 200, whatever follows from it.
+pub fn settlement(claimed: &Claimed, next: Next, began: Timestamp) -> Settlement {
     Settlement {
         attempt: Attempt {
             number: claimed.delivery.attempts + 1,
-            started_at: claimed.delivery.started_at,
+            started_at: began,
             took: Duration::from_millis(1),
             outcome: Outcome::Answered {
                 status: 200,
