@@ -16,14 +16,14 @@ use crate::store::record;
 use crate::store::{Claimed, Claims, Lease, Settled, StoreError, Task};
 
 /// Leases what is due, oldest first. What another transaction has locked is passed over: an operator is at it.
-const CLAIM: &str = "WITH due AS (SELECT id FROM ingate.delivery \
+pub(super) const CLAIM: &str = "WITH due AS (SELECT id FROM ingate.delivery \
         WHERE target = $1 AND state = 0 AND ready AND lease IS NULL AND at <= $2 ORDER BY at, id LIMIT $3 FOR UPDATE SKIP LOCKED), \
     n AS (SELECT id, row_number() OVER () AS n FROM due), \
     d AS (UPDATE ingate.delivery d SET lease = $5 + n.n, holder = $4 FROM n WHERE d.id = n.id \
         AND EXISTS (SELECT FROM ingate.owner WHERE task = 'target:' || $1 AND instance = $4) RETURNING d.*) \
     SELECT {DELIVERY}, {EVENT}, e.body, d.frozen FROM d JOIN ingate.event e ON e.id = d.event ORDER BY d.at, d.id";
 
-const NEXT: &str = "SELECT at FROM ingate.delivery WHERE target = $1 AND state = 0 AND ready AND lease IS NULL AND at > $2 AND at < $3 \
+pub(super) const NEXT: &str = "SELECT at FROM ingate.delivery WHERE target = $1 AND state = 0 AND ready AND lease IS NULL AND at > $2 AND at < $3 \
     ORDER BY at LIMIT 1";
 
 const STILL: &str = "SELECT d.id, d.lease FROM unnest($1::uuid[], $2::bigint[]) AS n(id, lease) \

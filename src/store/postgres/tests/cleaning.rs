@@ -1,11 +1,12 @@
-//! What is let go, and what is kept: whole days, and what of them is not done.
+//! What is let go, and what is kept: whole days, and what of them is not done. And what a long queue costs.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::super::{PgOptions, PgStore};
+use super::super::claims::{CLAIM, NEXT, columns};
+use super::super::{PgOptions, PgStore, migrate};
 use super::contract::options;
 use super::fleet::settlement;
 use super::{Database, Server, or_skip};
@@ -123,4 +124,48 @@ async fn days_are_dropped_but_for_what_is_not_done() {
         + (SELECT count(*) FROM ingate.seen)";
     assert_eq!(database.psql(rows).trim(), "0");
     store.close().await;
+}
+
+#[tokio::test]
+async fn a_claim_reads_what_it_takes_however_long_the_queue_is() {
+    let Some((database, connection)) = super::database() else {
+        return;
+    };
+    let pool = connection.pool().unwrap();
+    let mut client = connection.first(&pool).await.unwrap();
+    migrate::migrate(&mut client).await.unwrap();
+    database.psql(
+        "INSERT INTO ingate.event SELECT ('0196e0a0-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 's', 1, '{}', NULL, 2, \
+            '{}', NULL FROM generate_series(1, 20000) n; \
+         INSERT INTO ingate.delivery (id, event, route, target, state, at, attempts, started_at, ready) \
+            SELECT ('0196e0a0-0000-7000-9000-' || lpad(to_hex(n), 12, '0'))::uuid, \
+                ('0196e0a0-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 'r', 'erp', 0, n, 0, 1, true \
+            FROM generate_series(1, 20000) n; \
+         INSERT INTO ingate.owner (task, instance) VALUES ('target:erp', 1); ANALYZE",
+    );
+    let prepare = [
+        ("c (text, bigint, bigint, bigint, bigint)", columns(CLAIM)),
+        ("n (text, bigint, bigint)", NEXT.to_owned()),
+    ];
+    for (head, statement) in prepare {
+        let prepare = format!("PREPARE {head} AS {statement}");
+        client.batch_execute(&prepare).await.unwrap();
+    }
+    for (execute, rows) in [
+        ("c ('erp', 100000, 64, 1, 7)", 64),
+        ("n ('erp', 5, 900000)", 1),
+    ] {
+        let explain = format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) EXECUTE {execute}");
+        let lines = client.query(&explain, &[]).await.unwrap();
+        let plan: Vec<String> = lines.iter().map(|line| line.get(0)).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("using delivery_due on delivery"), "{plan}");
+        // no step goes over more rows than are taken
+        let most = plan.split("rows=").skip(1).filter_map(|rest| {
+            let digits = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+            digits.parse::<u32>().ok()
+        });
+        assert_eq!(most.max(), Some(rows), "{plan}");
+        assert!(!plan.contains("Rows Removed by Filter"), "{plan}");
+    }
 }

@@ -25,6 +25,10 @@ async fn every_connection_is_set_up_the_same_way() {
         ("default_transaction_isolation", "read committed"),
         ("TimeZone", "UTC"),
         ("jit", "off"),
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("enable_seqscan", "off"),
     ] {
         let row = client
             .query_one("SELECT current_setting($1)", &[&setting])
