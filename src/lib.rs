@@ -52,7 +52,7 @@
 //! | 4 | [`trial`] | tests of routes: samples rendered, compared, mutated |
 //! | 4 | [`routing`] | which deliveries an event gets |
 //! | 4 | [`envelope`] | payloads as the CloudEvents that targets ask for |
-//! | 4 | [`store`] | where events and deliveries are kept: journal and index |
+//! | 4 | [`store`] | where events and deliveries are kept: journal and index, or PostgreSQL |
 //! | 4 | [`telemetry`] | spans, sent to a collector of traces |
 //! | 4 | [`live`] | what goes on now and lately, in memory |
 //! | 4 | [`listener`] | connections of both doors: TLS, HTTP/1.1, HTTP/2, their bounds |

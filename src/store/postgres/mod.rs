@@ -515,6 +515,11 @@ impl Store for PgStore {
         }
     }
 
+    fn alive(&self) -> bool {
+        let tasks = lock(&self.tasks);
+        *self.inner.closing.borrow() || tasks.iter().all(|task| !task.is_finished())
+    }
+
     async fn close(&self) {
         if self.inner.closing.send_replace(true) {
             return;
