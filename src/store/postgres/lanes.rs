@@ -23,6 +23,9 @@ pub(super) const AHEAD: usize = 256;
 /// Most of them that one look at the database leases, unless more are asked for.
 pub(super) const LOOK: usize = 64;
 
+/// Bytes of bodies beyond which nothing more of a target is leased ahead.
+const AHEAD_BYTES: usize = 8 << 20;
+
 /// After this long, what is leased ahead is looked up again before it is given out: an operator may have taken it away
 /// through another instance.
 const FRESH: Duration = Duration::from_secs(1);
@@ -204,9 +207,14 @@ impl Lanes {
             }
             Hold::Ours { told_down: false } => {}
         }
-        let is_due = lane.next_due.is_some_and(|due| due <= now);
-        let wanted = most.max(LOOK).saturating_sub(lane.waiting.len());
-        let ask = (!lane.quiet || is_due) && wanted > 0;
+        if lane.next_due.is_some_and(|due| due <= now) {
+            // Until it is asked for, nothing that came later is leased before it.
+            lane.quiet = false;
+            lane.next_due = None;
+        }
+        let ahead = if lane.is_full() { most } else { most.max(LOOK) };
+        let wanted = ahead.saturating_sub(lane.waiting.len());
+        let ask = !lane.quiet && wanted > 0;
         if ask {
             // what comes from now on is looked for again
             lane.quiet = true;
@@ -338,7 +346,7 @@ impl Lanes {
             let Some(lane) = lanes.get_mut(&delivery.target).filter(|_| may) else {
                 continue;
             };
-            let room = lane.waiting.len() + lane.promised < AHEAD;
+            let room = lane.waiting.len() + lane.promised < AHEAD && !lane.is_full();
             let ours = lane.hold == Hold::Ours { told_down: false };
             if ours && lane.quiet && room && me.holds() {
                 lane.promised += 1;
@@ -390,6 +398,13 @@ impl Lanes {
 }
 
 impl Lane {
+    /// Whether what is leased ahead takes as much memory as it may.
+    fn is_full(&self) -> bool {
+        let waiting = self.waiting.values();
+        let bytes = waiting.map(|(claimed, _)| claimed.event.parts().body.len());
+        bytes.sum::<usize>() >= AHEAD_BYTES
+    }
+
     fn has_out(&self, lease: Lease) -> bool {
         let out = self.out.get(&lease.delivery);
         out.is_some_and(|(token, _)| *token == lease.token)
