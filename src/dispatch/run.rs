@@ -259,7 +259,7 @@ impl Lane {
             down,
             elsewhere,
         } = claims;
-        self.belongs(elsewhere);
+        self.belongs(elsewhere, down);
         if down {
             self.inherit();
             let room = self.room(target);
@@ -315,7 +315,7 @@ impl Lane {
     }
 
     /// Takes note of who makes the attempts.
-    fn belongs(&mut self, elsewhere: bool) {
+    fn belongs(&mut self, elsewhere: bool, down: bool) {
         let before = self.elsewhere.replace(elsewhere);
         if before == Some(elsewhere) {
             return;
@@ -325,6 +325,10 @@ impl Lane {
             tracing::info!(target_name = %self.name, "another instance makes the attempts to this target");
         } else if before.is_some() {
             tracing::info!(target_name = %self.name, "the attempts to this target are made here from now on");
+            // What this instance said of it when it had it last counts no more.
+            if !down {
+                self.shared.store.set_down(&self.name, false);
+            }
             // Who made them before may have had no such route.
             self.resume(&self.shared.plan.get());
         }

@@ -12,8 +12,10 @@ use crate::plan::Generation;
 use crate::store::record::{self, StoredAudit, StoredPause, StoredReplay};
 use crate::store::{AuditEntry, AuditNote, Pause, ReplayPhase, ReplayState, StoreError};
 
-const REPLAY: &str = "INSERT INTO ingate.replay (id, at, running, state) VALUES ($1, $2, $3, $4::text::json) \
-    ON CONFLICT (id) DO UPDATE SET at = excluded.at, running = excluded.running, state = excluded.state";
+/// One that has ended stays so, whatever another instance still thinks of it.
+const REPLAY: &str = "INSERT INTO ingate.replay AS r (id, at, running, state) VALUES ($1, $2, $3, $4::text::json) \
+    ON CONFLICT (id) DO UPDATE SET at = excluded.at, running = excluded.running, state = excluded.state \
+        WHERE r.running OR r.state ->> 'phase' = excluded.state ->> 'phase'";
 
 /// The last configuration's number if it is the same, or that of another instance that has the same in force.
 const NUMBERED: &str = "SELECT p.number, p.since FROM ingate.plan p WHERE p.fingerprint = $1 AND (p.number = (SELECT max(number) FROM ingate.plan) \

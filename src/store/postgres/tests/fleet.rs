@@ -10,11 +10,14 @@ use jiff::Timestamp;
 use super::super::{PgOptions, PgStore};
 use super::contract::options;
 use super::{Database, Server, or_skip};
-use crate::delivery::{Attempt, DeadReason, Next, Outcome, State};
-use crate::id::TargetName;
+use crate::delivery::{Attempt, DeadReason, Next, Outcome, ReplayMode, State};
+use crate::id::{ReplayId, TargetName};
 use crate::metrics::Metrics;
 use crate::store::contract::{admission, keyed, name};
-use crate::store::{Claimed, Novelty, Settled, Settlement, Store, StoreError, Task};
+use crate::store::{
+    Claimed, Novelty, ReplayFilter, ReplayPhase, ReplayState, Settled, Settlement, Store,
+    StoreError, Task,
+};
 
 /// How long something that happens by itself is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -295,4 +298,62 @@ async fn while_the_database_is_away_nothing_waits_and_then_all_goes_on() {
         assert!(asked.elapsed() < PATIENCE && begun.elapsed() < PATIENCE);
     }
     store.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replay_that_was_cancelled_elsewhere_stays_so() {
+    let Some(server) = or_skip(Server::shared()) else {
+        return;
+    };
+    let database = server.database();
+    let options = options(&database);
+    let (one, two) = (open(&options).await, open(&options).await);
+    let running = ReplayState {
+        id: ReplayId::generate(),
+        created_at: one.clock().now(),
+        created_by: "somebody".to_owned(),
+        mode: ReplayMode::Frozen,
+        filter: ReplayFilter::default(),
+        rate: None,
+        phase: ReplayPhase::Running,
+        total: Some(9),
+        done: 1,
+        revived: 1,
+        created: 0,
+        skipped: 0,
+        failed: 0,
+        cursor: None,
+        finished_at: None,
+        error: None,
+    };
+    let id = running.id;
+    let task = Task::Replay(id);
+    assert!(one.own(&task).await.unwrap());
+    assert!(!two.own(&task).await.unwrap());
+    one.put_replay(&running, true).await.unwrap();
+    let cancelled = ReplayState {
+        phase: ReplayPhase::Cancelled,
+        ..running.clone()
+    };
+    two.put_replay(&cancelled, true).await.unwrap();
+    let phase = |done, phase| ReplayState {
+        done,
+        phase,
+        ..running.clone()
+    };
+    for (put, kept) in [
+        (phase(2, ReplayPhase::Running), 1),
+        (phase(3, ReplayPhase::Done), 1),
+        // who ran it says how far it was
+        (phase(4, ReplayPhase::Cancelled), 4),
+    ] {
+        one.put_replay(&put, true).await.unwrap();
+        let found = two.replay(id).await.unwrap();
+        assert_eq!((found.phase, found.done), (ReplayPhase::Cancelled, kept));
+    }
+    one.disown(&task).await.unwrap();
+    assert!(two.own(&task).await.unwrap());
+    for store in [one, two] {
+        store.close().await;
+    }
 }
