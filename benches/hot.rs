@@ -190,6 +190,7 @@ fn journal(criterion: &mut Criterion) {
         waiting: 16_384,
         waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_millis(100),
+        begin_after: 0,
     };
     let metrics = Arc::new(Metrics::new());
     let (journal, _) = Journal::open(folder.path(), options, metrics).unwrap();

@@ -28,6 +28,17 @@ pub fn store_folder(config: &Path, env: &dyn Env) -> Option<PathBuf> {
     Some(Context::new(config, env, Arc::new(Disk)).beside(&written))
 }
 
+/// Whether the store is in a database, as far as the configuration can be read.
+pub fn store_is_database(config: &Path, env: &dyn Env) -> bool {
+    let Some(text) = text(config) else {
+        return false;
+    };
+    stores(&text).any(|mut root| {
+        expand(&mut root, "", env, &mut Vec::new());
+        entry(&root, "store").is_some_and(|store| entry(store, "postgres").is_some())
+    })
+}
+
 /// The folder of the store where the configuration says nothing of it.
 pub fn default_store(config: &Path, env: &dyn Env) -> PathBuf {
     Context::new(config, env, Arc::new(Disk)).beside(DEFAULT_STORE)

@@ -50,7 +50,7 @@ pub use error::{ConfigErrors, Diagnostic, Severity};
 pub use file::schema;
 pub use files::{Disk, FileKind, Files, Fingerprint, Input, Inputs, Purpose};
 pub use folder::{Place, is_template_name};
-pub use glimpse::{default_store, operator_door, store_folder};
+pub use glimpse::{default_store, operator_door, store_folder, store_is_database};
 pub use kept::{KeepError, Kept, KeptError, keep, load_kept};
 pub use scheme::unknown_preset;
 pub use templates::TemplateFolder;

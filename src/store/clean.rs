@@ -379,7 +379,7 @@ fn carry(
         return Ok(Carry::LetGo);
     }
     let rows = rows.into_iter().filter(|(_, row)| needed(row)).collect();
-    let remains = remains(inner, &event, rows, key)?;
+    let remains = remains(inner, &event, rows, key, CARRIED_ATTEMPTS)?;
     let content = match event.purged_at {
         Some(at) => Content::Purged(Purged {
             at,
@@ -392,12 +392,13 @@ fn carry(
     Ok(Carry::Begun)
 }
 
-/// What a carried record says of an event.
-fn remains(
+/// What a carried record says of an event, with at most so many attempts of each delivery, the last.
+pub(super) fn remains(
     inner: &Inner,
     event: &IndexedEvent,
     rows: Vec<(DeliveryId, DeliveryRow)>,
     key: Option<StoredKey>,
+    attempts: usize,
 ) -> Result<Carried, StoreError> {
     let mut deliveries = Vec::with_capacity(rows.len());
     for (id, row) in rows {
@@ -406,9 +407,9 @@ fn remains(
             Some(at) => Some(Raw(inner.read_frozen(at, id)?)),
             None => None,
         };
-        let from = row.log.len().saturating_sub(CARRIED_ATTEMPTS);
+        let from = row.log.len().saturating_sub(attempts);
         let mut log = inner.read_log(id, row.log.get(from..).unwrap_or_default())?;
-        let over = log.len().saturating_sub(CARRIED_ATTEMPTS);
+        let over = log.len().saturating_sub(attempts);
         log.drain(..over);
         deliveries.push(CarriedDelivery {
             delivery: row.stored(id),

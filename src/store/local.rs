@@ -40,7 +40,7 @@ use super::timeline::Timeline;
 use super::{
     Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth,
     EventFilter, EventRow, Found, Health, Lease, ListedDelivery, Pause, Purged, Receipt,
-    ReplayState, Revival, Settled, Settlement, Store, StoreError, Window, clean, fold,
+    ReplayState, Revival, Settled, Settlement, Store, StoreError, Window, clean, copy, fold,
 };
 use crate::clock::Clock;
 use crate::delivery::{Attempt, Delivery, HELD, State};
@@ -90,6 +90,10 @@ pub struct StoreOptions {
     pub clean_every: Option<Duration>,
     /// How long `open` waits for the index; a longer opening or rebuild goes on in the background.
     pub open_patience: Duration,
+    /// Whether everything of another store is being copied to it.
+    pub is_copy: bool,
+    /// All records that are written have higher numbers than this.
+    pub begin_after: u64,
 }
 
 impl Default for StoreOptions {
@@ -115,6 +119,8 @@ impl Default for StoreOptions {
             fold_batch: 1000,
             clean_every: Some(Duration::from_secs(60)),
             open_patience: Duration::from_secs(2),
+            is_copy: false,
+            begin_after: 0,
         }
     }
 }
@@ -139,6 +145,12 @@ pub enum OpenError {
     /// Another process has it.
     #[error("the store at {} is in use by another process", path.display())]
     Locked {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A copy to it was broken off.
+    #[error("a copy to the store at {} was broken off: `ingate store copy` goes on with it", path.display())]
+    HalfCopied {
         /// Its folder.
         path: PathBuf,
     },
@@ -231,12 +243,16 @@ impl LocalStore {
             LockError::Held { path } => OpenError::Locked { path },
             error => failed(path, error),
         })?;
+        if !options.is_copy && path.join(copy::MARK).exists() {
+            return Err(OpenError::HalfCopied { path: path.clone() });
+        }
         let journal_options = JournalOptions {
             segment_bytes: options.segment_bytes,
             group_bytes: options.group_bytes,
             waiting: options.waiting,
             waiting_bytes: options.waiting_bytes,
             lazy_sync: options.lazy_sync,
+            begin_after: options.begin_after,
         };
         let folder = path.join(JOURNAL);
         let journal = Journal::open_on(disk, reopen_every, &folder, journal_options, metrics);
@@ -281,6 +297,12 @@ impl LocalStore {
         Ok(store)
     }
 
+    /// Whether there is a store in this folder.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(JOURNAL).is_dir()
+    }
+
     /// Waits until it is known whether the store can be used: the index is open, rebuilt, or has failed.
     pub async fn opened(&self) -> Health {
         let mut decided = self.inner.decided.subscribe();
@@ -306,7 +328,6 @@ impl LocalStore {
         self.inner.work.notify_all();
     }
 
-    #[cfg(test)]
     pub(super) fn inner(&self) -> &Arc<Inner> {
         &self.inner
     }

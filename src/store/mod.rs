@@ -12,6 +12,7 @@ mod claims;
 mod clean;
 #[cfg(test)]
 mod contract;
+pub mod copy;
 mod filter;
 mod find;
 mod fleet;

@@ -11,11 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
+use super::super::copy::{Portion, Side};
 use super::super::index::rows::Place;
 use super::super::journal::JournalError;
 use super::super::journal::view::View;
 use super::super::record::{Content, StoredEvent, time};
-use super::ledger::{DeliveryEntry, EventEntry, Ledger};
+use super::ledger::{EventEntry, Ledger};
 use super::{CareError, Folder, decode, take_in};
 use crate::delivery::{DeadReason, State, StateKind};
 use crate::event::EventParts;
@@ -129,8 +130,63 @@ pub fn export(
         if !passes(&parts, filter) {
             continue;
         }
-        write_line(&parts, purged_at, &ledger, entry, filter, viewer, out)?;
+        let deliveries = entry.deliveries.iter().filter_map(|id| {
+            let known = ledger.deliveries().get(id)?;
+            let (route, target) = ledger.lane(known)?;
+            let lane = (route, target);
+            let state = State::from(known.state);
+            let (attempts, started_at) = (known.attempts, known.started_at);
+            Some(delivery_line(*id, lane, state, attempts, started_at))
+        });
+        write_line(&parts, purged_at, deliveries.collect(), filter, viewer, out)?;
         exported.events = exported.events.saturating_add(1);
+    }
+    out.flush().map_err(CareError::Write)?;
+    Ok(exported)
+}
+
+/// The same of a store that is looked into from its other side: a database.
+///
+/// # Errors
+/// If the store cannot be read or the lines cannot be written.
+pub async fn export_side(
+    side: &mut dyn Side,
+    filter: &EventFilter,
+    viewer: &Viewer<'_>,
+    out: &mut dyn Write,
+) -> Result<Exported, CareError> {
+    let now = side.now().await?;
+    let mut exported = Exported {
+        events: 0,
+        damaged: 0,
+    };
+    let mut after = None;
+    loop {
+        let read = side.events(after, now).await?;
+        let Some(last) = read.last() else {
+            break;
+        };
+        after = Some(last.id());
+        for Portion { carried, purged_at } in read {
+            let states = carried.deliveries.iter().map(|one| one.delivery.state);
+            let is_wanted = filter.state.is_none_or(|wanted| {
+                let mut kinds = states.map(|state| State::from(state).kind());
+                kinds.any(|kind| kind == wanted)
+            });
+            let parts = EventParts::from(carried.event);
+            if !is_wanted || !passes(&parts, filter) {
+                continue;
+            }
+            let deliveries = carried.deliveries.iter().map(|one| {
+                let it = &one.delivery;
+                let lane = (&it.route, &it.target);
+                let id = DeliveryId::from_bytes(it.id);
+                delivery_line(id, lane, it.state.into(), it.attempts, it.started_at)
+            });
+            let purged_at = purged_at.map(time);
+            write_line(&parts, purged_at, deliveries.collect(), filter, viewer, out)?;
+            exported.events = exported.events.saturating_add(1);
+        }
     }
     out.flush().map_err(CareError::Write)?;
     Ok(exported)
@@ -192,8 +248,7 @@ fn read_event(
 fn write_line(
     parts: &EventParts,
     purged_at: Option<Timestamp>,
-    ledger: &Ledger,
-    entry: &EventEntry,
+    deliveries: Vec<DeliveryLine<'_>>,
     filter: &EventFilter,
     viewer: &Viewer<'_>,
     out: &mut dyn Write,
@@ -214,10 +269,6 @@ fn write_line(
         name,
         value: view.header(value),
     });
-    let deliveries = entry.deliveries.iter().filter_map(|id| {
-        let known = ledger.deliveries().get(id)?;
-        delivery_line(*id, known, ledger)
-    });
     let line = Line {
         id: parts.id,
         source: &parts.source,
@@ -230,7 +281,7 @@ fn write_line(
         body_redacted: view.body.label(),
         body,
         body_base64,
-        deliveries: deliveries.collect(),
+        deliveries,
     };
     serde_json::to_writer(&mut *out, &line)
         .map_err(std::io::Error::from)
@@ -240,25 +291,25 @@ fn write_line(
 
 fn delivery_line<'a>(
     id: DeliveryId,
-    known: &DeliveryEntry,
-    ledger: &'a Ledger,
-) -> Option<DeliveryLine<'a>> {
-    let (route, target) = ledger.lane(known)?;
-    let state = State::from(known.state);
+    (route, target): (&'a RouteName, &'a TargetName),
+    state: State,
+    attempts_made: u32,
+    started_at: i64,
+) -> DeliveryLine<'a> {
     let (due_at, ended_at, reason) = match &state {
         State::Pending { due } => (Some(*due), None, None),
         State::Delivered { at } | State::Discarded { at } => (None, Some(*at), None),
         State::Dead { at, reason } => (None, Some(*at), Some(*reason)),
     };
-    Some(DeliveryLine {
+    DeliveryLine {
         id,
         route,
         target,
         state: state.kind(),
         reason,
-        attempts_made: known.attempts,
-        started_at: Time(time(known.started_at)),
+        attempts_made,
+        started_at: Time(time(started_at)),
         due_at: due_at.map(Time),
         ended_at: ended_at.map(Time),
-    })
+    }
 }

@@ -21,11 +21,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use backup::{Backup, backup};
-pub use export::{EventFilter, Exported, Viewer, export};
+pub use export::{EventFilter, Exported, Viewer, export, export_side};
 pub use index::IndexState;
 pub use stats::{Bytes, DeadCount, OldestPending, Stats, TargetCount, stats};
 pub use verify::{Damage, Report, Unfinished, verify};
 
+use super::StoreError;
 use super::journal::view::{Finding, View};
 use super::journal::{JournalError, Kind, Record};
 use super::local::JOURNAL;
@@ -57,6 +58,9 @@ pub enum CareError {
         #[source]
         source: RecordError,
     },
+    /// A database cannot be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The folder for a backup cannot be used.
     #[error("cannot back up to {}: {why}", path.display())]
     Destination {

@@ -40,6 +40,11 @@ pub struct World {
 impl World {
     pub async fn new(bench: Box<dyn Bench>) -> Self {
         let start = Timestamp::from_millisecond(1_700_000_000_000).unwrap();
+        Self::beginning(bench, start).await
+    }
+
+    /// The same at another time.
+    pub async fn beginning(bench: Box<dyn Bench>, start: Timestamp) -> Self {
         let clock = Arc::new(ManualClock::new(start));
         let store = bench.open(Arc::clone(&clock)).await;
         Self {

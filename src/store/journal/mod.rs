@@ -146,6 +146,8 @@ pub struct Options {
     pub waiting_bytes: usize,
     /// How long a record that nobody waits for may stay unsynced.
     pub lazy_sync: Duration,
+    /// All records that are written have higher numbers than this, and than all that are there.
+    pub begin_after: u64,
 }
 
 /// Why the journal could not do it.
@@ -252,7 +254,10 @@ impl Journal {
         metrics.store_quarantined(report.quarantined.len() as u64);
         let start = Start {
             next_segment: recovered.highest_segment.saturating_add(1),
-            next_sequence: report.last_sequence.saturating_add(1),
+            next_sequence: report
+                .last_sequence
+                .max(options.begin_after)
+                .saturating_add(1),
             previous: recovered
                 .segments
                 .last()

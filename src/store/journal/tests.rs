@@ -17,6 +17,7 @@ pub(super) fn options() -> Options {
         waiting: 10_000,
         waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_millis(20),
+        begin_after: 0,
     }
 }
 

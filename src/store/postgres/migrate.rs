@@ -52,6 +52,16 @@ pub enum SchemaState {
 }
 
 impl SchemaState {
+    /// The last step that is there; 0 if there is none.
+    #[must_use]
+    pub fn version(&self) -> i32 {
+        match self {
+            Self::None => 0,
+            Self::Older { version } | Self::Newer { version, .. } => *version,
+            Self::Same => latest(),
+        }
+    }
+
     /// The steps that are still to be taken, in their order.
     #[must_use]
     pub fn pending(&self) -> &'static [Migration] {
@@ -105,6 +115,9 @@ pub enum MigrateError {
         /// How it is called here.
         known: &'static str,
     },
+    /// A copy to it was broken off.
+    #[error("a copy to the database was broken off: `ingate store copy` goes on with it")]
+    HalfCopied,
     /// A step could not be taken; nothing of it is there.
     #[error("step {version} ({name}) of the schema could not be taken: {why}")]
     Step {
@@ -187,8 +200,19 @@ async fn read(client: &impl GenericClient) -> Result<SchemaState, MigrateError> 
 /// it has taken itself.
 ///
 /// # Errors
-/// If the schema is newer or of another kind, or a step fails; then the steps before it stay.
+/// If the schema is newer or of another kind, or a step fails; then the steps before it stay. If a copy to the database was broken
+/// off, so that not all is there that should be.
 pub async fn migrate(client: &mut Client) -> Result<Vec<&'static Migration>, MigrateError> {
+    if copy_under_way(client).await?.is_some() {
+        return Err(MigrateError::HalfCopied);
+    }
+    migrate_for_copy(client).await
+}
+
+/// The same for who copies to it.
+pub(super) async fn migrate_for_copy(
+    client: &mut Client,
+) -> Result<Vec<&'static Migration>, MigrateError> {
     let mut taken = Vec::new();
     while let Some(step) = take_next(client).await? {
         tracing::info!(
@@ -234,6 +258,37 @@ async fn take_next(client: &mut Client) -> Result<Option<&'static Migration>, Mi
         .map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(Some(step))
+}
+
+/// What is being copied to the database, if that has not ended.
+pub(super) async fn copy_under_way(
+    client: &Client,
+) -> Result<Option<String>, tokio_postgres::Error> {
+    let there = "SELECT to_regclass('ingate.copying') IS NOT NULL";
+    if !client.query_one(there, &[]).await?.try_get::<_, bool>(0)? {
+        return Ok(None);
+    }
+    let row = client
+        .query_opt("SELECT source FROM ingate.copying", &[])
+        .await?;
+    row.map(|row| row.try_get(0)).transpose()
+}
+
+/// Notes what is being copied to the database, or that it has ended. There is a table for it only meanwhile.
+pub(super) async fn note_copy(
+    client: &Client,
+    source: Option<&str>,
+) -> Result<(), tokio_postgres::Error> {
+    client
+        .batch_execute("DROP TABLE IF EXISTS ingate.copying")
+        .await?;
+    let Some(source) = source else {
+        return Ok(());
+    };
+    // A table that is made of it holds it from the first moment on; it takes no parameters.
+    let quoted = source.replace('\'', "''");
+    let make = format!("CREATE TABLE ingate.copying AS SELECT '{quoted}'::text AS source");
+    client.batch_execute(&make).await
 }
 
 /// What the first step stands on. The schema may be there already, made by who may make schemas, for a user that may not.

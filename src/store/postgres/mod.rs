@@ -8,6 +8,7 @@ mod admit;
 mod claims;
 mod clock;
 pub mod connect;
+mod copying;
 mod deliveries;
 mod find;
 mod fleet;
@@ -19,13 +20,15 @@ mod link;
 mod me;
 pub mod migrate;
 mod operators;
+mod options;
 mod reads;
 mod retention;
 mod rows;
 #[cfg(test)]
 #[path = "../../../tests/support/postgres.rs"]
-mod server;
+pub(super) mod server;
 mod settle;
+mod stats;
 #[cfg(test)]
 mod tests;
 pub mod trouble;
@@ -61,7 +64,9 @@ use crate::metrics::Metrics;
 use crate::plan::Generation;
 
 pub use connect::{ConnectError, Connection};
+pub use copying::{PgSide, PgSideError};
 pub use migrate::{MIGRATIONS, MigrateError, Migration, SchemaState};
+pub use stats::DatabaseStats;
 
 /// Groups of admissions that are under way at a time: one is committed while the next is sent.
 const ADMITTING: usize = 2;

@@ -265,12 +265,12 @@ async fn detach(client: &Client, name: &str, dead_past: i64) -> Result<(), Faile
     Ok(())
 }
 
-fn table_name(day: Date) -> String {
+pub(super) fn table_name(day: Date) -> String {
     day.strftime("%Y%m%d").to_string()
 }
 
 /// The ids of a day: from the first one on, below the second.
-fn bounds(day: Date) -> Option<(EventId, EventId)> {
+pub(super) fn bounds(day: Date) -> Option<(EventId, EventId)> {
     let at = |day: Date| {
         let start = day.to_zoned(TimeZone::UTC).ok()?;
         Some(EventId::first_at(start.timestamp()))

@@ -237,6 +237,7 @@ pub(super) fn leave_unacknowledged(store: &Path, admission: &Admission, expires:
             waiting: 10,
             waiting_bytes: 64 << 20,
             lazy_sync: Duration::ZERO,
+            begin_after: 0,
         },
         Arc::new(Metrics::new()),
     )

@@ -17,6 +17,7 @@ fn live(plug: Plug, folder: &Path, life: usize, rng: &mut fastrand::Rng) -> Vec<
         waiting: 100,
         waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_micros(200),
+        begin_after: 0,
     };
     let reopen = Duration::from_millis(1);
     let metrics = Arc::new(Metrics::new());
