@@ -5,6 +5,8 @@
 //! fail has failed; [`App::serve`] returns only when nothing runs any more and the store is closed.
 //! Not here: arguments, signals and exit codes (see `cli`).
 
+mod store;
+
 use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
@@ -21,6 +23,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::MissedTickBehavior;
 use tracing_subscriber::EnvFilter;
 
+use self::store::Opened;
 use crate::admin::{Admin, AdminError};
 use crate::clock::{self, Clock};
 use crate::config::Inputs;
@@ -36,7 +39,8 @@ use crate::reload::{self, Reloader};
 use crate::replay::Replays;
 use crate::service;
 use crate::store::Store;
-use crate::store::local::{LocalStore, OpenError, StoreOptions};
+use crate::store::local::OpenError;
+use crate::store::postgres::PgOpenError;
 use crate::telemetry;
 
 /// The environment variable that says what is logged, e.g. `debug` or `ingate::intake=debug,info`.
@@ -84,6 +88,9 @@ pub enum AppError {
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[source] OpenError),
+    /// The database in which the store is cannot be used.
+    #[error("the store cannot be opened")]
+    Database(#[source] PgOpenError),
     /// Opening the store broke down, by a fault of ours.
     #[error("opening the store broke down")]
     StoreBroke(#[source] tokio::task::JoinError),
@@ -104,7 +111,8 @@ pub enum AppError {
 }
 
 impl App {
-    /// Opens the store and binds both doors. Nothing is accepted or delivered yet.
+    /// Opens the store and binds both doors. Nothing is accepted or delivered yet. A database that is away is waited for, and
+    /// everything goes by its clock then, not by `clock`.
     ///
     /// # Errors
     /// If the store cannot be opened, an address cannot be listened on, or the operator's door may not be
@@ -113,8 +121,8 @@ impl App {
         Admin::check(&plan.admin)?;
         let metrics = Arc::new(Metrics::new());
         // The store comes first: of two daemons on one store, the second is to hear of that.
-        let opened = open_store(&plan, Arc::clone(&clock), Arc::clone(&metrics));
-        let store = service::while_starting(opened).await?;
+        let opened = store::open(&plan.store, clock, Arc::clone(&metrics));
+        let Opened { store, clock } = service::while_starting(opened).await?;
         let (public, operator) = match bind(&plan).await {
             Ok(doors) => doors,
             Err(error) => {
@@ -390,21 +398,6 @@ impl Door {
         let addr = listener.local_addr().map_err(failed)?;
         Ok(Self { listener, addr })
     }
-}
-
-/// Opens the store on a thread that may block: reading the journal may take a while.
-async fn open_store(
-    plan: &Arc<Plan>,
-    clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
-) -> Result<Arc<dyn Store>, AppError> {
-    let options = StoreOptions::from(&plan.store);
-    let opened = tokio::task::spawn_blocking(move || LocalStore::open(&options, clock, metrics));
-    let store = opened
-        .await
-        .map_err(AppError::StoreBroke)?
-        .map_err(AppError::Store)?;
-    Ok(Arc::new(store))
 }
 
 async fn ended(door: &str, task: JoinHandle<()>) {

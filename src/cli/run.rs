@@ -127,8 +127,14 @@ async fn serve(start: Start, config: PathBuf) -> Outcome {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let hangup = signal(SignalKind::hangup()).map_err(failed)?;
     let good = start.refused.is_none();
-    let app = App::build(Arc::new(start.compiled.plan), Arc::new(SystemClock))
-        .await
+    let built = App::build(Arc::new(start.compiled.plan), Arc::new(SystemClock));
+    // It may wait for a database as long as that is away.
+    let built = tokio::select! {
+        built = built => built,
+        _ = terminate.recv() => return Ok(Exit::Done),
+        _ = interrupt.recv() => return Ok(Exit::Done),
+    };
+    let app = built
         .map_err(failure)?
         .with_reload(config, start.inputs, good);
     if let Some(reloader) = app.reloader() {

@@ -1,4 +1,8 @@
-//! `ingate store`: verify, back up, export and count what a store holds, while the daemon runs or not.
+//! `ingate store`: verify, back up, export and count what a store holds, while the daemon runs or not; bring a database up to
+//! date; copy one store into another.
+
+mod copy;
+mod migrate;
 
 use std::fmt::Write as _;
 use std::io::BufWriter;
@@ -23,8 +27,10 @@ use crate::id::{EventId, SourceName};
 use crate::metrics::Metrics;
 use crate::redact::View;
 use crate::store::care::{
-    self, Backup, CareError, Damage, EventFilter, Folder, IndexState, Report, Stats,
+    self, Backup, CareError, Damage, DeadCount, EventFilter, Folder, IndexState, Report, Stats,
+    TargetCount,
 };
+use crate::store::postgres::{Connection, DatabaseStats, PgOptions, PgSide, PgStore};
 use crate::store::{AuditNote, LocalStore, Store, StoreError, StoreOptions};
 
 #[derive(Debug, Args)]
@@ -45,6 +51,10 @@ enum StoreCommand {
     Stats(StatsArgs),
     /// Take one event's data out of the store; a tombstone stays
     Purge(PurgeArgs),
+    /// Bring the tables of `store.postgres` to this program's version
+    Migrate(migrate::MigrateArgs),
+    /// Copy everything of one store into another, of either kind
+    Copy(copy::CopyArgs),
 }
 
 /// Which store.
@@ -153,6 +163,8 @@ pub(super) fn run(args: &StoreArgs) -> Outcome {
         StoreCommand::Export(args) => export(args),
         StoreCommand::Stats(args) => stats(args),
         StoreCommand::Purge(args) => purge(args),
+        StoreCommand::Migrate(args) => migrate::run(args),
+        StoreCommand::Copy(args) => copy::run(args),
     }
 }
 
@@ -164,7 +176,31 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// What holds a store.
+enum Holder {
+    Folder(Folder),
+    Database(Connection),
+}
+
+/// A database that others may use.
+async fn looked_into(connection: &Connection) -> Result<PgSide, Failure> {
+    let side = PgSide::reader(connection).await;
+    side.map_err(|error| copy::database_failure(&error))
+}
+
 impl FolderArgs {
+    /// The folder, or the database of the configuration.
+    fn holder(&self) -> Result<Holder, Failure> {
+        if self.path.is_some() || !config::store_is_database(&self.config.config, &ProcessEnv) {
+            return self.open().map(Holder::Folder);
+        }
+        let plan = self.config.load()?.plan.store;
+        match PgOptions::of(&plan) {
+            Some(options) => Ok(Holder::Database(options.connection)),
+            None => self.open().map(Holder::Folder),
+        }
+    }
+
     /// The folder is known even if the configuration is broken elsewhere.
     fn path(&self) -> PathBuf {
         let config = &self.config.config;
@@ -175,6 +211,12 @@ impl FolderArgs {
     }
 
     fn open(&self) -> Result<Folder, Failure> {
+        if self.path.is_none() && config::store_is_database(&self.config.config, &ProcessEnv) {
+            return Err(Failure::usage(
+                "error: the store of this configuration is in PostgreSQL, and this is for the embedded one\n  \
+                 help: --path DIR names a folder; PostgreSQL's own tools verify and back up a database (pg_amcheck, pg_dump, pg_basebackup)",
+            ));
+        }
         Folder::open(&self.path()).map_err(failure)
     }
 }
@@ -210,7 +252,7 @@ fn backup(args: &BackupArgs) -> Outcome {
 }
 
 fn export(args: &ExportArgs) -> Outcome {
-    let folder = args.folder.open()?;
+    let holder = args.folder.holder()?;
     let filter = EventFilter {
         source: args.source.clone(),
         since: args.since,
@@ -232,7 +274,15 @@ fn export(args: &ExportArgs) -> Outcome {
         None => View::whole(),
     };
     let mut out = BufWriter::new(std::io::stdout().lock());
-    let exported = match care::export(&folder, &filter, &viewer, &mut out) {
+    let exported = match &holder {
+        Holder::Folder(folder) => care::export(folder, &filter, &viewer, &mut out),
+        Holder::Database(connection) => block_on(async {
+            let mut side = looked_into(connection).await?;
+            let exported = care::export_side(&mut side, &filter, &viewer, &mut out).await;
+            Ok::<_, Failure>(exported)
+        })??,
+    };
+    let exported = match exported {
         Ok(exported) => exported,
         // a reader that has gone away has seen enough
         Err(CareError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
@@ -248,7 +298,18 @@ fn export(args: &ExportArgs) -> Outcome {
 }
 
 fn stats(args: &StatsArgs) -> Outcome {
-    let folder = args.folder.open()?;
+    let folder = match args.folder.holder()? {
+        Holder::Folder(folder) => folder,
+        Holder::Database(connection) => {
+            let stats = block_on(async {
+                let side = looked_into(&connection).await?;
+                let stats = side.stats().await;
+                stats.map_err(|error| Failure::caused(Exit::Io, &error))
+            })??;
+            show(&stats, args.json, database_text)?;
+            return Ok(Exit::Done);
+        }
+    };
     let stats = care::stats(&folder).map_err(failure)?;
     show(&stats, args.json, stats_text)?;
     if stats.damaged > 0 {
@@ -293,11 +354,22 @@ fn purge(args: &PurgeArgs) -> Outcome {
 }
 
 async fn purge_offline(args: &PurgeArgs) -> Result<Value, Failure> {
-    let options = StoreOptions::from(&args.config.load()?.plan.store);
+    let plan = args.config.load()?.plan.store;
     let io = |error: &dyn std::error::Error| Failure::caused(Exit::Io, error);
-    let store = LocalStore::open(&options, Arc::new(SystemClock), Arc::new(Metrics::new()))
-        .map_err(|error| io(&error))?;
-    store.opened().await;
+    let metrics = Arc::new(Metrics::new());
+    let store: Box<dyn Store> = match PgOptions::of(&plan) {
+        Some(options) => {
+            let opened = PgStore::open(&options, None, metrics).await;
+            Box::new(opened.map_err(|error| io(&error))?)
+        }
+        None => {
+            let options = StoreOptions::from(&plan);
+            let opened = LocalStore::open(&options, Arc::new(SystemClock), metrics);
+            let store = opened.map_err(|error| io(&error))?;
+            store.opened().await;
+            Box::new(store)
+        }
+    };
     let purged = store.purge(args.event).await;
     let noted = store
         .audit(AuditNote {
@@ -422,6 +494,51 @@ fn backup_text(backup: &Backup) -> String {
     text
 }
 
+fn database_text(stats: &DatabaseStats) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "database {}: used by {} instances",
+        stats.database, stats.instances
+    );
+    let _ = writeln!(
+        text,
+        "events   {}, {} of them without a route",
+        stats.events, stats.unmatched
+    );
+    text.push_str(&counts_text(&stats.targets, &stats.dead));
+    if let Some(oldest) = &stats.oldest_pending {
+        let _ = writeln!(
+            text,
+            "oldest   pending since {} to {}",
+            oldest.started_at, oldest.target
+        );
+    }
+    let _ = write!(text, "disk     {}", size(stats.bytes));
+    text
+}
+
+fn counts_text(targets: &[TargetCount], dead: &[DeadCount]) -> String {
+    let mut text = String::new();
+    for target in targets {
+        let _ = writeln!(
+            text,
+            "target   {}: {} pending, {} delivered, {} dead, {} discarded",
+            target.target, target.pending, target.delivered, target.dead, target.discarded
+        );
+    }
+    for group in dead {
+        let _ = writeln!(
+            text,
+            "dead     {}: {} {}",
+            group.target,
+            group.count,
+            group.reason.as_str()
+        );
+    }
+    text
+}
+
 fn stats_text(stats: &Stats) -> String {
     let mut text = String::new();
     let used = if stats.in_use { "in use" } else { "not in use" };
@@ -436,22 +553,7 @@ fn stats_text(stats: &Stats) -> String {
         "events   {}, {} of them without a route",
         stats.events, stats.unmatched
     );
-    for target in &stats.targets {
-        let _ = writeln!(
-            text,
-            "target   {}: {} pending, {} delivered, {} dead, {} discarded",
-            target.target, target.pending, target.delivered, target.dead, target.discarded
-        );
-    }
-    for group in &stats.dead {
-        let _ = writeln!(
-            text,
-            "dead     {}: {} {}",
-            group.target,
-            group.count,
-            group.reason.as_str()
-        );
-    }
+    text.push_str(&counts_text(&stats.targets, &stats.dead));
     if let Some(oldest) = &stats.oldest_pending {
         let _ = writeln!(
             text,

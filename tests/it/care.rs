@@ -12,7 +12,8 @@ use tokio::net::TcpStream;
 use crate::process::{Site, data, ingate, words};
 use crate::support::{Message, Peer, Turn, wait_until};
 
-const SECRET: &str = "whsec_Y2FyZS10ZXN0LXNlY3JldC0wMDAwMDAwMDAx";
+/// What the events are signed with.
+pub const SECRET: &str = "whsec_Y2FyZS10ZXN0LXNlY3JldC0wMDAwMDAwMDAx";
 
 fn site(folder: &Path, up: &str, down: &str) -> Site {
     std::fs::write(folder.join("secret"), SECRET).unwrap();
@@ -25,7 +26,7 @@ fn site(folder: &Path, up: &str, down: &str) -> Site {
 }
 
 /// Sends one event with the number `n` in it; its id, if it was acknowledged.
-async fn send(port: u16, n: u64) -> Option<String> {
+pub async fn send(port: u16, n: u64) -> Option<String> {
     send_body(port, n, format!("{{\"type\":\"t\",\"n\":{n}}}")).await
 }
 

@@ -62,6 +62,7 @@ mod route_tests;
 mod samples;
 mod secrecy;
 mod service;
+mod shared_store;
 mod signature_vectors;
 mod silence;
 mod source_answers;
