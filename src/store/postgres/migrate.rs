@@ -27,6 +27,11 @@ pub const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("migrations/0001_first.sql"),
 }];
 
+/// Whether there is a table of ours. It is asked of the catalogue's rows, which are seen as they stand when this begins; what looks
+/// names up, as `to_regclass` does, may not have heard yet of what was made while the lock was waited for.
+const THERE: &str = "SELECT EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    WHERE n.nspname = 'ingate' AND c.relname = $1::text)";
+
 /// Held by who migrates, to the end of each transaction: "ingate" in ASCII, then a 1.
 const LOCK: i64 = 0x0069_6e67_6174_6501;
 
@@ -168,8 +173,11 @@ pub async fn state(client: &Client) -> Result<SchemaState, MigrateError> {
 }
 
 async fn read(client: &impl GenericClient) -> Result<SchemaState, MigrateError> {
-    let there = "SELECT to_regclass('ingate.migration') IS NOT NULL";
-    if !client.query_one(there, &[]).await?.try_get::<_, bool>(0)? {
+    if !client
+        .query_one(THERE, &[&"migration"])
+        .await?
+        .try_get::<_, bool>(0)?
+    {
         return Ok(SchemaState::None);
     }
     let steps = "SELECT version, name FROM ingate.migration ORDER BY version";
@@ -264,8 +272,11 @@ async fn take_next(client: &mut Client) -> Result<Option<&'static Migration>, Mi
 pub(super) async fn copy_under_way(
     client: &Client,
 ) -> Result<Option<String>, tokio_postgres::Error> {
-    let there = "SELECT to_regclass('ingate.copying') IS NOT NULL";
-    if !client.query_one(there, &[]).await?.try_get::<_, bool>(0)? {
+    if !client
+        .query_one(THERE, &[&"copying"])
+        .await?
+        .try_get::<_, bool>(0)?
+    {
         return Ok(None);
     }
     let row = client
