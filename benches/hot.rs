@@ -191,6 +191,9 @@ fn journal(criterion: &mut Criterion) {
         waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_millis(100),
         begin_after: 0,
+        spare_after: 1 << 20,
+        most_bytes: u64::MAX,
+        keep_free: 0,
     };
     let metrics = Arc::new(Metrics::new());
     let (journal, _) = Journal::open(folder.path(), options, metrics).unwrap();

@@ -76,6 +76,8 @@ pub struct StoreOptions {
     pub waiting_bytes: usize,
     /// How long an outcome may stay unsynced.
     pub lazy_sync: Duration,
+    /// Bytes of a segment after which the next one is written with zeros beforehand.
+    pub spare_after: u64,
     /// Deliveries of a target that are kept ready in memory.
     pub window: usize,
     /// Bytes of events that are kept with them, over all targets.
@@ -112,6 +114,7 @@ impl Default for StoreOptions {
             waiting: 16_384,
             waiting_bytes: 64 << 20,
             lazy_sync: Duration::from_millis(100),
+            spare_after: MIB,
             window: 2048,
             window_bytes: 32 << 20,
             unfolded: 50_000,
@@ -253,6 +256,9 @@ impl LocalStore {
             waiting_bytes: options.waiting_bytes,
             lazy_sync: options.lazy_sync,
             begin_after: options.begin_after,
+            spare_after: options.spare_after,
+            most_bytes: options.max_bytes,
+            keep_free: options.min_free_bytes,
         };
         let folder = path.join(JOURNAL);
         let journal = Journal::open_on(disk, reopen_every, &folder, journal_options, metrics);

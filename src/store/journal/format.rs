@@ -9,19 +9,30 @@
 //!         | payload | crc32c of the payload, continued from the header's
 //! ```
 //!
+//! Zeros may stand behind the last record (see `spare`); a record does not begin with one.
+//!
+//!
 //! * The first 16 bytes of a header stay as they are in every format, so that a newer one can be told
 //!   from a damaged one.
 //! * The mark is a random number, the same in all of a segment: bytes of a sender that look like a
 //!   record are none, since no sender knows it.
 //! * A header says where the segment before it ended, so what a failed write or sync has left behind
 //!   that place is never taken for a record once its successor is on disk.
+//! * Since format 2 the top bit of `kind` says that all of the segment before the record was on disk when it was
+//!   written: it is the first of its group.
 //!
 //! Not here: which kinds exist, what a payload means.
 
 use crc32c::{crc32c, crc32c_append};
 
 /// The newest format that this version writes and reads.
-pub(in crate::store) const FORMAT: u32 = 1;
+pub(in crate::store) const FORMAT: u32 = 2;
+
+/// The first format whose records tell where groups begin.
+pub(super) const GROUPED: u32 = 2;
+
+/// Set in the byte of a record's kind if all before it was on disk when it was written.
+pub(super) const FIRST_OF_GROUP: u8 = 0x80;
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER: usize = 56;
@@ -45,6 +56,7 @@ const CRC: usize = 4;
 /// What a segment says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentHeader {
+    pub format: u32,
     pub segment: u64,
     /// The number that its first record has.
     pub first_sequence: u64,
@@ -68,7 +80,7 @@ impl SegmentHeader {
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(SEGMENT_HEADER);
         bytes.extend_from_slice(&SEGMENT_MAGIC);
-        bytes.extend_from_slice(&FORMAT.to_le_bytes());
+        bytes.extend_from_slice(&self.format.to_le_bytes());
         append_crc(&mut bytes);
         bytes.extend_from_slice(&self.segment.to_le_bytes());
         bytes.extend_from_slice(&self.first_sequence.to_le_bytes());
@@ -84,7 +96,9 @@ impl SegmentHeader {
 pub(super) fn decode_segment(bytes: &[u8]) -> SegmentStart {
     match format_of(bytes) {
         Some(format) if format > FORMAT => SegmentStart::Newer(format),
-        Some(_) => segment_header(bytes).map_or(SegmentStart::Damaged, SegmentStart::Header),
+        Some(format) => {
+            segment_header(bytes, format).map_or(SegmentStart::Damaged, SegmentStart::Header)
+        }
         None => SegmentStart::Damaged,
     }
 }
@@ -97,11 +111,12 @@ fn format_of(mut bytes: &[u8]) -> Option<u32> {
     (magic == SEGMENT_MAGIC && crc == stored).then_some(format)
 }
 
-fn segment_header(bytes: &[u8]) -> Option<SegmentHeader> {
+fn segment_header(bytes: &[u8], format: u32) -> Option<SegmentHeader> {
     let bytes = bytes.get(..SEGMENT_HEADER)?;
     let crc = crc32c(bytes.get(..SEGMENT_HEADER - CRC)?);
     let mut rest = bytes.get(SEGMENT_MAGIC.len() + 8..)?;
     let header = SegmentHeader {
+        format,
         segment: u64::from_le_bytes(take(&mut rest)?),
         first_sequence: u64::from_le_bytes(take(&mut rest)?),
         mark: u32::from_le_bytes(take(&mut rest)?),
@@ -117,6 +132,8 @@ pub(super) struct RecordHeader {
     pub mark: u32,
     pub version: u8,
     pub kind: u8,
+    /// Whether all before it was on disk when it was written.
+    pub first_of_group: bool,
     pub sequence: u64,
     /// Bytes of the payload.
     pub length: usize,
@@ -140,7 +157,7 @@ impl RecordHeader {
     }
 }
 
-/// Appends a record to `buffer`. The payload is not longer than [`MAX_PAYLOAD`].
+/// Appends a record to `buffer`. The payload is not longer than [`MAX_PAYLOAD`]; `kind` may hold [`FIRST_OF_GROUP`].
 pub(super) fn encode_record(
     buffer: &mut Vec<u8>,
     mark: u32,
@@ -177,7 +194,8 @@ pub(super) fn decode_record(bytes: &[u8]) -> Option<RecordHeader> {
     valid.then_some(RecordHeader {
         mark,
         version,
-        kind,
+        kind: kind & !FIRST_OF_GROUP,
+        first_of_group: kind & FIRST_OF_GROUP != 0,
         sequence,
         length,
         crc,
@@ -200,6 +218,7 @@ mod tests {
     use super::*;
 
     const HEADER: SegmentHeader = SegmentHeader {
+        format: FORMAT,
         segment: 7,
         first_sequence: 100,
         mark: 0x0102_0304,
@@ -245,6 +264,11 @@ mod tests {
             (9, 1, 2, 55)
         );
         assert_eq!(header.size(), bytes.len());
+        assert!(!header.first_of_group);
+        let mut first = Vec::new();
+        encode_record(&mut first, 9, 1, 2 | FIRST_OF_GROUP, 55, b"payload");
+        let first = decode_record(&first).unwrap();
+        assert_eq!((first.kind, first.first_of_group), (2, true));
         assert!(header.matches(&bytes[RECORD_HEADER..]));
         for bit in 0..bytes.len() * 8 {
             let mut damaged = bytes.clone();

@@ -18,6 +18,7 @@ mod recovery;
 mod rewrite;
 mod scan;
 mod segments;
+mod spare;
 pub(super) mod view;
 mod walk;
 mod writer;
@@ -148,6 +149,13 @@ pub struct Options {
     pub lazy_sync: Duration,
     /// All records that are written have higher numbers than this, and than all that are there.
     pub begin_after: u64,
+    /// Bytes of a segment after which the next one is made of zeros beforehand; a store that is hardly used takes no
+    /// room for it.
+    pub spare_after: u64,
+    /// Most bytes of all segments for which that is done.
+    pub most_bytes: u64,
+    /// Bytes that it leaves free on the file system.
+    pub keep_free: u64,
 }
 
 /// Why the journal could not do it.
@@ -249,6 +257,7 @@ impl Journal {
         disk.sync_folder(above)
             .map_err(|error| io_error("sync", above, error))?;
         rewrite::remove_unfinished(folder)?;
+        spare::remove_left_over(folder)?;
         let recovered = recovery::recover(folder)?;
         let report = recovered.report;
         metrics.store_quarantined(report.quarantined.len() as u64);

@@ -4,10 +4,13 @@
 //!
 //! * What lies behind the end that a successor's header states was left by a failed write or sync
 //!   and never acknowledged: it is cut.
-//! * A damaged run at the very end of the newest segment is a torn tail: it is cut.
+//! * A damaged run at the very end of the newest segment is a torn tail: it is cut. Zeros at its end are no damage, since
+//!   segments may be made of them beforehand; they are cut as well.
+//! * So is a hole in the last group of the newest segment in which a sector still has those zeros, with all behind it: the power went while the
+//!   group was written, whose sync has not returned then, so nothing of it was acknowledged.
 //! * Any other damaged run held acknowledged records, or may have: its bytes are kept in the
 //!   `quarantine` folder beside the journal, it is reported, and every scan steps over it. That goes
-//!   too for a hole in the last group of a life with whole records of the same group behind it: it cannot be
+//!   too for any other hole in the last group of a life with whole records of the same group behind it: it cannot be
 //!   told from damage, and a needless alarm costs less than a lost record.
 //! * The newest segment is synced: a killed process may have left records in memory alone.
 //! * Segments without a record are removed, once the new segment stands.
@@ -15,15 +18,19 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::format::{SEGMENT_HEADER, SegmentHeader};
+use super::format::{GROUPED, SEGMENT_HEADER, SegmentHeader};
 use super::segments::{Segment, path_of, read_head};
-use super::walk::{Step, Walk};
+use super::walk::{Step, Walk, data_end};
 use super::{JournalError, Recovery, io_error, known_kind};
 
 const QUARANTINE: &str = "quarantine";
+
+/// Bytes that a disk writes whole or not at all.
+const SECTOR: u64 = 512;
 
 /// What was found, and what has to be done yet.
 pub(super) struct Recovered {
@@ -58,8 +65,12 @@ struct Found {
     bytes: u64,
     header: Option<SegmentHeader>,
     mark: Option<u32>,
-    /// Where its valid bytes end by its successor's header; else its length.
+    /// Where its valid bytes end by its successor's header; else where its records or damaged runs end.
     end: u64,
+    /// Whether its successor's header says so.
+    stated: bool,
+    /// Behind this there are only zeros.
+    data_end: u64,
     /// Whether anything came after it, so that it was synced up to its end.
     settled: bool,
     records: u64,
@@ -67,6 +78,10 @@ struct Found {
     after: u64,
     last_sequence: u64,
     damaged: Vec<Range<u64>>,
+    /// Records before each of these runs.
+    before: Vec<u64>,
+    /// Where the last group begins that is known; `None` if groups are not told.
+    group: Option<u64>,
 }
 
 fn inspect_all(folder: &Path) -> Result<Vec<Found>, JournalError> {
@@ -85,6 +100,7 @@ fn inspect_all(folder: &Path) -> Result<Vec<Found>, JournalError> {
         let stated = stated_ends.iter().find(|(of, _)| *of == found.number);
         if let Some((_, end)) = stated {
             found.end = *end;
+            found.stated = true;
             found.settled = true;
         }
         found.walk(last_sequence)?;
@@ -129,11 +145,15 @@ impl Found {
             header,
             mark: header.map(|header| header.mark),
             end: bytes,
+            stated: false,
+            data_end: bytes,
             settled: false,
             records: 0,
             after: 0,
             last_sequence: 0,
             damaged: Vec::new(),
+            before: Vec::new(),
+            group: None,
         })
     }
 
@@ -147,32 +167,84 @@ impl Found {
             .header
             .map_or(0, |header| header.first_sequence.saturating_sub(1));
         self.last_sequence = after.max(before_first);
+        let failed = |error| io_error("read", &self.path, error);
         let file = Arc::clone(&self.file);
         let mut walk = Walk::new(file, self.begin(), self.end, after, self.mark);
-        while let Some(step) = walk
-            .step()
-            .map_err(|error| io_error("read", &self.path, error))?
-        {
+        if !self.stated {
+            self.data_end = data_end(&self.file, self.bytes).map_err(failed)?;
+            walk = walk.before_zeros(self.data_end);
+        }
+        let told = self.header.is_some_and(|header| header.format >= GROUPED);
+        self.group = told.then(|| self.begin());
+        while let Some(step) = walk.step().map_err(failed)? {
             match step {
-                Step::Record { header, .. } => {
+                Step::Record { at, header } => {
                     known_kind(&self.path, header.kind)?;
                     self.records += 1;
                     self.last_sequence = self.last_sequence.max(header.sequence);
+                    if header.first_of_group {
+                        self.group = self.group.map(|_| at);
+                    }
                 }
-                Step::Damage { from, to } => self.damaged.push(from..to),
+                Step::Damage { from, to } => {
+                    self.damaged.push(from..to);
+                    self.before.push(self.records);
+                }
             }
         }
         self.mark = walk.mark();
+        if !self.stated {
+            self.end = walk.at();
+        }
         Ok(())
+    }
+
+    /// Which damaged run is where the life ended before a group was on disk, if it did.
+    fn torn(&self) -> io::Result<Option<usize>> {
+        for (index, run) in self.damaged.iter().enumerate() {
+            let in_last_group = self.group.is_some_and(|group| run.start >= group);
+            if run.end == self.end || in_last_group && self.has_blank_sector(run)? {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a sector in this run, or what of its first one is in it, has the zeros that it was made of.
+    fn has_blank_sector(&self, run: &Range<u64>) -> io::Result<bool> {
+        let mut sector = [0; SECTOR as usize];
+        let mut from = run.start;
+        loop {
+            let to = (from / SECTOR + 1) * SECTOR;
+            if to > run.end {
+                return Ok(false);
+            }
+            let part = usize::try_from(to - from).unwrap_or(sector.len());
+            let part = sector.get_mut(..part).unwrap_or_default();
+            self.file.read_exact_at(part, from)?;
+            if part.iter().all(|byte| *byte == 0) {
+                return Ok(true);
+            }
+            from = to;
+        }
     }
 
     fn repair(mut self, folder: &Path, recovered: &mut Recovered) -> Result<(), JournalError> {
         let report = &mut recovered.report;
         report.last_sequence = report.last_sequence.max(self.last_sequence);
-        if !self.settled
-            && let Some(torn) = self.damaged.pop_if(|run| run.end == self.end)
-        {
-            self.end = torn.start;
+        if !self.settled {
+            let torn = self.torn();
+            let torn = torn.map_err(|error| io_error("read", &self.path, error))?;
+            if let Some(index) = torn
+                && let Some(run) = self.damaged.drain(index..).next()
+            {
+                self.end = run.start;
+                self.records = self.before.get(index).copied().unwrap_or(0);
+            }
+        } else if !self.stated && self.end < self.bytes {
+            // it was synced up to its end, and not with zeros
+            self.damaged.push(self.end..self.bytes);
+            self.end = self.bytes;
         }
         for run in &self.damaged {
             let kept = self
@@ -180,9 +252,7 @@ impl Found {
                 .map_err(|error| io_error("set aside a part of", &self.path, error))?;
             report.quarantined.push(kept);
         }
-        if self.end < self.bytes {
-            report.torn_bytes += self.bytes - self.end;
-        }
+        report.torn_bytes += self.torn_bytes();
         if self.end < self.bytes || !self.settled {
             self.cut_and_sync()
                 .map_err(|error| io_error("cut the torn end of", &self.path, error))?;
@@ -205,14 +275,22 @@ impl Found {
         Ok(())
     }
 
+    /// Bytes behind the end, without zeros.
+    fn torn_bytes(&self) -> u64 {
+        self.data_end.min(self.bytes).saturating_sub(self.end)
+    }
+
     fn cut_and_sync(&self) -> io::Result<()> {
         let file = OpenOptions::new().write(true).open(&self.path)?;
         if self.end < self.bytes {
-            tracing::info!(
-                segment = self.number,
-                bytes = self.bytes - self.end,
-                "cut off what was written but never acknowledged"
-            );
+            let bytes = self.torn_bytes();
+            if bytes > 0 {
+                tracing::info!(
+                    segment = self.number,
+                    bytes,
+                    "cut off what was written but never acknowledged"
+                );
+            }
             file.set_len(self.end)?;
         }
         file.sync_all()

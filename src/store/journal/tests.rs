@@ -5,6 +5,7 @@ mod faults;
 mod model;
 mod power;
 mod rewriting;
+mod spares;
 
 use std::sync::mpsc;
 
@@ -18,6 +19,9 @@ pub(super) fn options() -> Options {
         waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_millis(20),
         begin_after: 0,
+        spare_after: u64::MAX,
+        most_bytes: u64::MAX,
+        keep_free: 0,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Promise: nothing is written, cut or removed. A view holds the segments from the oldest to the newest without a
 //! gap, and all their files open: what is removed or replaced afterwards is read as it was. Whatever was acknowledged
-//! before the view was opened is in it. Damage is reported where recovery (see `recovery`) would set it aside, and what it
+//! before the view was opened is in it. Zeros at the end of the newest segment, which it may be made of beforehand, are not. Damage is reported where recovery (see `recovery`) would set it aside, and what it
 //! would cut as a torn tail is told apart.
 
 use std::fs::File;
@@ -13,7 +13,7 @@ use std::sync::Arc;
 use super::format::{self, RECORD_HEADER, SEGMENT_HEADER, SegmentHeader};
 use super::recovery::numbers_in;
 use super::segments::{path_of, read_at, read_head};
-use super::walk::{Step, Walk};
+use super::walk::{Step, Walk, data_end};
 use super::{JournalError, Kind, Position, Record, io_error, known_kind};
 
 /// How often a view is tried anew when segments come and go while they are opened.
@@ -33,9 +33,9 @@ pub(in crate::store) struct Seen {
     pub path: PathBuf,
     /// Its bytes; they stay as long as this is open.
     pub file: Arc<File>,
-    /// How many there were.
+    /// How many there were, without zeros that it was made of beforehand.
     pub bytes: u64,
-    /// Where its records end: as its successor states, else where the file ends.
+    /// Where its records end: as its successor states, else where these bytes do.
     pub end: u64,
     header: Option<SegmentHeader>,
     /// Whether anything came after it, so that it was synced up to its end.
@@ -74,14 +74,14 @@ impl View {
     pub(in crate::store) fn open(folder: &Path) -> Result<Self, JournalError> {
         for _ in 0..TRIES {
             if let Some(segments) = open_all(folder)? {
-                return Ok(Self::over(folder, segments));
+                return Self::over(folder, segments);
             }
         }
         let error = io::Error::other("its segments come and go too fast");
         Err(io_error("open", folder, error))
     }
 
-    fn over(folder: &Path, mut segments: Vec<Seen>) -> Self {
+    fn over(folder: &Path, mut segments: Vec<Seen>) -> Result<Self, JournalError> {
         let stated: Vec<(u64, u64)> = segments
             .iter()
             .filter_map(|seen| seen.header)
@@ -94,12 +94,16 @@ impl View {
                 seen.end = *end;
             }
             seen.settled = later || end.is_some();
+            if !seen.settled {
+                seen.leave_zeros_out()
+                    .map_err(|error| io_error("read", &seen.path, error))?;
+            }
             later = later || seen.has_record();
         }
-        Self {
+        Ok(Self {
             folder: folder.to_owned(),
             segments,
-        }
+        })
     }
 
     /// The segments, oldest first.
@@ -247,6 +251,18 @@ impl Seen {
     fn walk(&self, after: u64) -> Walk {
         let mark = self.header.map(|header| header.mark);
         Walk::new(Arc::clone(&self.file), self.begin(), self.end, after, mark)
+    }
+
+    /// Has it end where its last record or a damaged run does, if there are only zeros behind.
+    fn leave_zeros_out(&mut self) -> io::Result<()> {
+        let data_end = data_end(&self.file, self.bytes)?;
+        if data_end < self.bytes {
+            let mut walk = self.walk(0).before_zeros(data_end);
+            while walk.step()?.is_some() {}
+            self.end = walk.at();
+            self.bytes = self.end;
+        }
+        Ok(())
     }
 
     /// Whether a record can be read in it; an unreadable one is found again by whoever walks.

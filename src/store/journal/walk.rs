@@ -25,6 +25,8 @@ pub(super) enum Step {
 pub(super) struct Walk {
     window: Window,
     at: u64,
+    /// No record begins at this place or behind it.
+    last: u64,
     /// Sequences only grow; a record that is not above this one is none.
     after: u64,
     /// The segment's mark; unknown if its header is damaged, then the first record tells it.
@@ -37,9 +39,22 @@ impl Walk {
         Self {
             window: Window::new(file, end),
             at,
+            last: end,
             after,
             mark,
         }
+    }
+
+    /// The same where there are only zeros from `data_end` on (see [`data_end`]): they are no damage, and what is written
+    /// over them meanwhile is not looked at.
+    pub(super) fn before_zeros(self, data_end: u64) -> Self {
+        let last = self.last.min(data_end);
+        Self { last, ..self }
+    }
+
+    /// Where the last record or damaged run ends.
+    pub(super) fn at(&self) -> u64 {
+        self.at
     }
 
     /// The segment's mark, as far as it is known.
@@ -54,7 +69,7 @@ impl Walk {
 
     /// Goes on by one record or one damaged run; `None` at the end.
     pub(super) fn step(&mut self) -> io::Result<Option<Step>> {
-        if self.at >= self.window.end {
+        if self.at >= self.last {
             return Ok(None);
         }
         let at = self.at;
@@ -64,7 +79,7 @@ impl Walk {
             self.mark = Some(header.mark);
             return Ok(Some(Step::Record { at, header }));
         }
-        let to = self.next_record(at + 1)?.unwrap_or(self.window.end);
+        let to = self.next_record(at + 1)?.unwrap_or(self.last);
         self.at = to;
         Ok(Some(Step::Damage { from: at, to }))
     }
@@ -103,7 +118,7 @@ impl Walk {
         let mut at = from;
         loop {
             let left = self.window.end.saturating_sub(at);
-            if left < RECORD_EXTRA as u64 {
+            if left < RECORD_EXTRA as u64 || at >= self.last {
                 return Ok(None);
             }
             let piece = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
@@ -116,7 +131,7 @@ impl Walk {
             {
                 Some(found) => {
                     at += found as u64;
-                    if self.record_at(at)?.is_some() {
+                    if at < self.last && self.record_at(at)?.is_some() {
                         return Ok(Some(at));
                     }
                     at += 1;
@@ -126,6 +141,49 @@ impl Walk {
             }
         }
     }
+}
+
+/// Fewer zeros at the end of a file may be anything's, such as those of a record that is cut short.
+const FEW_ZEROS: u64 = 512;
+
+/// Where the zeros begin that the first `bytes` of a file end with, if they are many. The last record may end with some of
+/// them.
+pub(super) fn data_end(file: &File, bytes: u64) -> io::Result<u64> {
+    let zeros = vec![0; PIECE];
+    let mut buffer = vec![0; PIECE];
+    let mut end = bytes;
+    while end > 0 {
+        let from = end.saturating_sub(PIECE as u64);
+        let piece = usize::try_from(end - from).unwrap_or(PIECE);
+        let piece = buffer.get_mut(..piece).unwrap_or_default();
+        // it may be cut off meanwhile
+        let read = read_up_to(file, piece, from)?;
+        let piece = piece.get(..read).unwrap_or_default();
+        if Some(piece) != zeros.get(..read) {
+            let last = piece.iter().rposition(|byte| *byte != 0);
+            let data_end = from + last.map_or(0, |last| last as u64 + 1);
+            let many = bytes - data_end >= FEW_ZEROS;
+            return Ok(if many { data_end } else { bytes });
+        }
+        end = from;
+    }
+    Ok(0)
+}
+
+/// Fills the buffer from this place on as far as the file goes; gives how many bytes that were.
+fn read_up_to(file: &File, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..)
+        && !rest.is_empty()
+    {
+        match file.read_at(rest, at + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
 }
 
 /// The part of a file that is in memory.
@@ -168,22 +226,16 @@ impl Window {
         }
         self.buffer.resize(wanted, 0);
         self.base = at;
-        let mut filled = 0;
-        while let Some(rest) = self.buffer.get_mut(filled..)
-            && !rest.is_empty()
-        {
-            match self.file.read_at(rest, at + filled as u64) {
-                Ok(0) => break,
-                Ok(read) => filled += read,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    self.buffer.clear();
-                    return Err(error);
-                }
+        match read_up_to(&self.file, &mut self.buffer, at) {
+            Ok(filled) => {
+                self.buffer.truncate(filled);
+                Ok(())
+            }
+            Err(error) => {
+                self.buffer.clear();
+                Err(error)
             }
         }
-        self.buffer.truncate(filled);
-        Ok(())
     }
 }
 
@@ -252,6 +304,49 @@ mod tests {
                 [(0, junk, None), (junk, bytes.len() as u64, Some(1))],
                 "{junk} bytes of junk"
             );
+        }
+    }
+
+    #[test]
+    fn zeros_at_the_end_are_found_whatever_their_number() {
+        for data in [1, 77, PIECE - 1, PIECE, PIECE + 1] {
+            for zeros in [0, 1, 511, 512, PIECE - 1, PIECE, 2 * PIECE] {
+                let mut file = tempfile::tempfile().unwrap();
+                file.write_all(&vec![7; data]).unwrap();
+                file.write_all(&vec![0; zeros]).unwrap();
+                let end = data_end(&file, (data + zeros) as u64).unwrap();
+                let few = if zeros < 512 { zeros } else { 0 };
+                assert_eq!(end, (data + few) as u64, "{data} and {zeros} zeros");
+                // also where the file has become shorter
+                let end = data_end(&file, (data + zeros + PIECE) as u64).unwrap();
+                assert_eq!(end, data as u64, "{data} and {zeros} zeros, cut");
+            }
+        }
+    }
+
+    #[test]
+    fn a_walk_ends_where_only_zeros_follow() {
+        let whole = record(1, 1, &[5, 0, 0]);
+        for junk in ["", "junk"] {
+            let mut bytes = [whole.as_slice(), junk.as_bytes()].concat();
+            let end = bytes.len() as u64;
+            bytes.resize(bytes.len() + 1000, 0);
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(&bytes).unwrap();
+            let data_end = data_end(&file, bytes.len() as u64).unwrap();
+            let mut walk = Walk::new(Arc::new(file), 0, bytes.len() as u64, 0, None);
+            walk = walk.before_zeros(data_end);
+            let border = whole.len() as u64;
+            assert!(matches!(walk.step().unwrap(), Some(Step::Record { .. })));
+            if !junk.is_empty() {
+                let torn = Step::Damage {
+                    from: border,
+                    to: end,
+                };
+                assert_eq!(walk.step().unwrap(), Some(torn));
+            }
+            assert_eq!(walk.step().unwrap(), None);
+            assert_eq!(walk.at(), end);
         }
     }
 

@@ -1,18 +1,22 @@
 //! The one thread that writes: takes what waits, writes it with one call, syncs once, and tells
 //! everybody in order. What arrives during a sync is the next group.
 //!
+//! A segment that was made of zeros beforehand (see `spare`) takes the place of one that was not as soon as there is one; else
+//! it waits until the one before is full.
+//!
 //! After any failed write or sync the segment is never touched again: all that were not synced fail, and
 //! writing goes on in a fresh segment whose header states where the failed one ends. If no fresh one can be
 //! made, everything fails until one can; that is tried again now and then.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, Output};
-use super::format::{self, RECORD_EXTRA, SEGMENT_HEADER, SegmentHeader};
+use super::format::{self, FIRST_OF_GROUP, RECORD_EXTRA, SEGMENT_HEADER, SegmentHeader};
 use super::segments::{Segment, Segments, lock, path_of};
+use super::spare::Spare;
 use super::{Appended, Done, Entry, JournalError, Options, Position, io_error};
 use crate::metrics::Metrics;
 
@@ -169,6 +173,8 @@ pub(super) struct Writer {
     reopen_every: Duration,
     /// `None` while no segment can be written.
     current: Option<Current>,
+    /// The one after it.
+    spare: Spare,
     next_segment: u64,
     next_sequence: u64,
     /// The newest segment and where its valid bytes end.
@@ -190,6 +196,8 @@ struct Current {
     path: PathBuf,
     mark: u32,
     output: Box<dyn Output>,
+    /// Whether it was made of zeros beforehand.
+    prepared: bool,
     written: u64,
     synced: u64,
 }
@@ -212,6 +220,12 @@ impl Writer {
         metrics: Arc<Metrics>,
         start: &Start,
     ) -> Result<Self, JournalError> {
+        let spare = Spare::new(
+            Arc::clone(&disk),
+            segments.folder(),
+            options.segment_bytes,
+            options.keep_free,
+        );
         let mut writer = Self {
             queue,
             segments,
@@ -220,6 +234,7 @@ impl Writer {
             metrics,
             reopen_every: start.reopen_every,
             current: None,
+            spare,
             next_segment: start.next_segment,
             next_sequence: start.next_sequence,
             previous: start.previous,
@@ -248,7 +263,13 @@ impl Writer {
                     // a failure is in `health`
                     let _ = self.begin_segment();
                 }
-                Work::End => return self.sync(),
+                Work::End => {
+                    self.sync();
+                    if let Some(last) = self.current.take() {
+                        self.leave(last);
+                    }
+                    return;
+                }
             }
         }
     }
@@ -328,6 +349,11 @@ impl Writer {
             return;
         };
         let mut urgent = false;
+        let mut first = if current.written == current.synced {
+            FIRST_OF_GROUP
+        } else {
+            0
+        };
         self.buffer.clear();
         for entry in self.group.drain(..) {
             let begin = self.buffer.len();
@@ -337,7 +363,7 @@ impl Writer {
                 &mut self.buffer,
                 current.mark,
                 entry.version,
-                entry.kind as u8,
+                entry.kind as u8 | std::mem::take(&mut first),
                 sequence,
                 &entry.payload,
             );
@@ -367,13 +393,37 @@ impl Writer {
         if urgent || since.elapsed() >= self.options.lazy_sync {
             self.sync();
         }
+        self.prepare();
+    }
+
+    /// Has the next segment made beforehand, when it is time.
+    fn prepare(&mut self) {
+        let Some(current) = &self.current else {
+            return;
+        };
+        let segment_bytes = self.options.segment_bytes;
+        let from = if current.prepared {
+            segment_bytes / 2
+        } else {
+            self.options.spare_after
+        };
+        if current.written < from {
+            return;
+        }
+        let (segments, most) = (&self.segments, self.options.most_bytes);
+        self.spare.prepare(|| {
+            // with the zeros of the current one, it takes no more than all of them may take
+            let used: u64 = segments.sizes().iter().map(|(_, bytes)| bytes).sum();
+            used.saturating_add(segment_bytes.saturating_mul(2)) <= most
+        });
     }
 
     /// Makes sure that there is a segment which takes `bytes` more.
     fn make_ready(&mut self, bytes: usize) -> Result<(), JournalError> {
         if let Some(current) = &self.current {
             let holds_records = current.written > SEGMENT_HEADER as u64;
-            if !holds_records || bytes <= self.room() {
+            let is_better = !current.prepared && self.spare.is_ready();
+            if !holds_records || bytes <= self.room() && !is_better {
                 return Ok(());
             }
             self.sync();
@@ -385,7 +435,7 @@ impl Writer {
                 self.current = Some(full);
                 return Ok(());
             }
-            self.previous = (full.number, full.synced);
+            self.leave(full);
             return self.begin_segment();
         }
         if self.last_try.elapsed() < self.reopen_every {
@@ -403,11 +453,22 @@ impl Writer {
         self.sync();
         match self.current.take_if(is_open) {
             Some(full) => {
-                self.previous = (full.number, full.synced);
+                self.leave(full);
                 self.begin_segment()
             }
             // that sync has failed, and a fresh one was begun
             None => Ok(()),
+        }
+    }
+
+    /// Writes no more to a segment that is synced, and cuts off its zeros.
+    fn leave(&mut self, mut full: Current) {
+        self.previous = (full.number, full.synced);
+        if full.prepared
+            && let Err(error) = full.output.cut()
+        {
+            // its successor says where it ends, or the next start finds it
+            tracing::debug!(%error, path = %full.path.display(), "the zeros of a segment stay");
         }
     }
 
@@ -483,38 +544,64 @@ impl Writer {
         }
     }
 
-    fn make_segment(&self, number: u64) -> Result<Current, JournalError> {
-        let folder = self.segments.folder();
-        let path = path_of(folder, number);
+    fn make_segment(&mut self, number: u64) -> Result<Current, JournalError> {
+        let path = path_of(self.segments.folder(), number);
         let header = SegmentHeader {
+            format: format::FORMAT,
             segment: number,
             first_sequence: self.next_sequence,
             mark: fastrand::u32(..),
             previous: self.previous.0,
             previous_end: self.previous.1,
         };
-        let mut output = self
-            .disk
-            .create(&path)
-            .map_err(|error| io_error("make", &path, error))?;
-        let written = output
-            .append(&header.encode())
-            .and_then(|()| output.sync())
-            .and_then(|()| self.disk.sync_folder(folder));
-        if let Err(error) = written {
-            // nothing is in it; if it stays, the next life removes it
-            let _ = std::fs::remove_file(&path);
-            return Err(io_error("begin", &path, error));
-        }
+        let (output, prepared) = self.make_output(&path, &header.encode())?;
         let written = SEGMENT_HEADER as u64;
         Ok(Current {
             number,
             path,
             mark: header.mark,
             output,
+            prepared,
             written,
             synced: written,
         })
+    }
+
+    /// A file that begins with this header, durable with its name, and whether it is the one that was made beforehand.
+    fn make_output(
+        &mut self,
+        path: &Path,
+        header: &[u8],
+    ) -> Result<(Box<dyn Output>, bool), JournalError> {
+        let folder = self.segments.folder();
+        if let Some(mut output) = self.spare.take() {
+            let beforehand = self.spare.path();
+            let begun = output
+                .append(header)
+                .and_then(|()| output.sync())
+                .and_then(|()| self.disk.rename(&beforehand, path))
+                .and_then(|()| self.disk.sync_folder(folder));
+            let Err(error) = begun else {
+                return Ok((output, true));
+            };
+            tracing::debug!(%error, "the segment that was made beforehand cannot be used");
+            let _ = std::fs::remove_file(&beforehand);
+            let _ = std::fs::remove_file(path);
+        }
+        let mut output = self
+            .disk
+            .create(path)
+            .map_err(|error| io_error("make", path, error))?;
+        let written = output
+            .append(header)
+            .and_then(|()| output.sync())
+            .and_then(|()| self.disk.sync_folder(folder));
+        if let Err(error) = written {
+            // nothing is in it; if it stays, the next life removes it
+            let _ = std::fs::remove_file(path);
+            return Err(io_error("begin", path, error));
+        }
+        Ok((output, false))
     }
 }
 

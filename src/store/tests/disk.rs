@@ -258,6 +258,7 @@ async fn a_power_cut_keeps_all_that_the_store_said_yes_to() {
             let plug = Plug::new(&folder, &next, Some(calls), rng.u64(..));
             let small = StoreOptions {
                 segment_bytes: 4 << 10,
+                spare_after: if seed % 2 == 0 { 500 } else { u64::MAX },
                 open_patience: Duration::from_secs(20),
                 ..options(&folder)
             };

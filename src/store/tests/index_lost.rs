@@ -238,6 +238,9 @@ pub(super) fn leave_unacknowledged(store: &Path, admission: &Admission, expires:
             waiting_bytes: 64 << 20,
             lazy_sync: Duration::ZERO,
             begin_after: 0,
+            spare_after: u64::MAX,
+            most_bytes: u64::MAX,
+            keep_free: 0,
         },
         Arc::new(Metrics::new()),
     )

@@ -286,8 +286,8 @@ async fn what_is_no_store_or_newer_is_refused() {
     assert!(is_none(folder.path()));
     std::fs::create_dir(folder.path().join("journal")).unwrap();
     assert!(is_none(folder.path()));
-    // a header of format 2
-    let mut header = b"ingate\xC3\x9A\x02\x00\x00\x00".to_vec();
+    // a header of format 200
+    let mut header = b"ingate\xC3\x9A\xC8\x00\x00\x00".to_vec();
     header.extend(crc32c::crc32c(&header).to_le_bytes());
     header.resize(56, 0);
     let file = folder.path().join("journal/00000000000000000001.log");
@@ -296,7 +296,7 @@ async fn what_is_no_store_or_newer_is_refused() {
         panic!("it was opened");
     };
     assert!(
-        error.to_string().contains("format or kind of record 2"),
+        error.to_string().contains("format or kind of record 200"),
         "{error}"
     );
 }

@@ -197,7 +197,8 @@ fn zeros_and_junk_at_the_end_are_cut() {
     for junk in [vec![0; 5000], vec![0xC3; 77], b"\xC3ig\x9A".repeat(100)] {
         let bytes = [lives.bytes[1].as_slice(), &junk].concat();
         let (journal, recovery) = lives.open_with(2, &bytes);
-        assert_eq!(recovery.torn_bytes, junk.len() as u64);
+        let torn = if junk[0] == 0 { 0 } else { junk.len() };
+        assert_eq!(recovery.torn_bytes, torn as u64, "zeros are no damage");
         assert_eq!(payloads(&journal), lives.payloads);
         let folder = lives.temp.path().join("journal");
         assert_eq!(fs::read(path_of(&folder, 2)).unwrap(), lives.bytes[1]);
@@ -227,9 +228,9 @@ fn what_a_newer_version_has_written_is_refused_and_not_touched() {
 
     let mut kind = lives.bytes[1].clone();
     let mark = u32::from_le_bytes(kind[32..36].try_into().unwrap());
-    format::encode_record(&mut kind, mark, 1, 200, 8, b"from the future");
+    format::encode_record(&mut kind, mark, 1, 100, 8, b"from the future");
 
-    for (bytes, number) in [(format, 7), (kind, 200)] {
+    for (bytes, number) in [(format, 7), (kind, 100)] {
         let temp = tempfile::tempdir().unwrap();
         for (segment, bytes) in [(1, &lives.bytes[0]), (2, &bytes)] {
             fs::write(path_of(temp.path(), segment), bytes).unwrap();

@@ -1,8 +1,9 @@
 //! A disk that fails, is full, or is slow.
 
+use std::fs::File;
 use std::io;
 use std::sync::Condvar;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::super::disk::Output;
 use super::*;
@@ -12,7 +13,7 @@ const REOPEN: Duration = Duration::from_millis(5);
 
 /// A real disk that can be told to fail.
 #[derive(Clone, Default)]
-struct Faulty {
+pub(super) struct Faulty {
     state: Arc<Mutex<State>>,
     changed: Arc<Condvar>,
 }
@@ -29,6 +30,10 @@ struct State {
     held: bool,
     /// Syncs that wait.
     waiting: usize,
+    /// No file of zeros can be made.
+    fail_zeros: bool,
+    /// No file gets another name.
+    fail_renames: bool,
 }
 
 struct FaultyOutput {
@@ -44,6 +49,31 @@ impl Disk for Faulty {
             output: RealDisk.create(path)?,
             disk: self.clone(),
         }))
+    }
+
+    fn create_zeros(
+        &self,
+        path: &Path,
+        bytes: u64,
+        stop: &AtomicBool,
+    ) -> io::Result<Box<dyn Output>> {
+        if lock(&self.state).fail_zeros {
+            // half of it is there
+            File::create(path)?;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(Box::new(FaultyOutput {
+            path: path.to_owned(),
+            output: RealDisk.create_zeros(path, bytes, stop)?,
+            disk: self.clone(),
+        }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        if lock(&self.state).fail_renames {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        RealDisk.rename(from, to)
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
@@ -83,14 +113,33 @@ impl Output for FaultyOutput {
         }
         self.output.sync()
     }
+
+    fn cut(&mut self) -> io::Result<()> {
+        self.output.cut()
+    }
 }
 
 impl Faulty {
-    fn open(&self, folder: &Path, options: Options) -> Journal {
+    pub(super) fn open(&self, folder: &Path, options: Options) -> Journal {
         let metrics = Arc::new(Metrics::new());
         Journal::open_on(Arc::new(self.clone()), REOPEN, folder, options, metrics)
             .unwrap()
             .0
+    }
+
+    /// Lets the next sync fail.
+    pub(super) fn fail_sync(&self) {
+        self.set(|state| state.fail_syncs = 1);
+    }
+
+    /// Lets no file of zeros be made.
+    pub(super) fn refuse_zeros(&self, refuse: bool) {
+        self.set(|state| state.fail_zeros = refuse);
+    }
+
+    /// Lets no file get another name.
+    pub(super) fn refuse_names(&self, refuse: bool) {
+        self.set(|state| state.fail_renames = refuse);
     }
 
     fn set(&self, change: impl FnOnce(&mut State)) {

@@ -9,8 +9,15 @@ const STORES: u64 = 60;
 /// Lives of each, all ended by a cut.
 const LIVES: usize = 5;
 
-/// One life: three threads append until nothing is taken any more. Gives what was said to be on disk, in order.
-fn live(plug: Plug, folder: &Path, life: usize, rng: &mut fastrand::Rng) -> Vec<Vec<u8>> {
+/// One life: three threads append until nothing is taken any more, into segments that are made of zeros beforehand from so
+/// many bytes on. Gives what was said to be on disk, in order.
+fn live(
+    plug: Plug,
+    folder: &Path,
+    life: usize,
+    spare_after: u64,
+    rng: &mut fastrand::Rng,
+) -> Vec<Vec<u8>> {
     let small = Options {
         segment_bytes: 2000,
         group_bytes: 1500,
@@ -18,6 +25,9 @@ fn live(plug: Plug, folder: &Path, life: usize, rng: &mut fastrand::Rng) -> Vec<
         waiting_bytes: 64 << 20,
         lazy_sync: Duration::from_micros(200),
         begin_after: 0,
+        spare_after,
+        most_bytes: u64::MAX,
+        keep_free: 0,
     };
     let reopen = Duration::from_millis(1);
     let metrics = Arc::new(Metrics::new());
@@ -65,17 +75,28 @@ fn what_was_said_to_be_on_disk_survives_every_power_cut() {
         let mut store = temp.path().join("0");
         std::fs::create_dir(&store).unwrap();
         let mut kept: Vec<Vec<u8>> = Vec::new();
+        let spare_after = if seed % 4 < 2 { 200 } else { u64::MAX };
+        let by_sectors = seed % 2 == 0;
         for life in 0..LIVES {
             let next = temp.path().join((life + 1).to_string());
             let calls = rng.usize(0..if life % 2 == 0 { 15 } else { 150 });
-            let plug = Plug::new(&store, &next, Some(calls), rng.u64(..));
-            kept.extend(live(plug.clone(), &store.join("journal"), life, &mut rng));
+            let mut plug = Plug::new(&store, &next, Some(calls), rng.u64(..));
+            if by_sectors {
+                plug = plug.by_sectors();
+            }
+            let folder = store.join("journal");
+            kept.extend(live(plug.clone(), &folder, life, spare_after, &mut rng));
             plug.cut();
             store = next;
 
             let looked_at = temp.path().join("look");
             crate::store::tests::copy_folder(&store, &looked_at);
-            let (journal, _) = open(&looked_at.join("journal"), options());
+            let (journal, recovery) = open(&looked_at.join("journal"), options());
+            let alarms = recovery.quarantined;
+            assert!(
+                !by_sectors || alarms.is_empty(),
+                "store {seed}, life {life}: lost power is taken for damage: {alarms:?}"
+            );
             let found = payloads(&journal);
             let mut rest = found.iter();
             for payload in &kept {
