@@ -26,6 +26,11 @@ const GROUP_ENTRIES: usize = 4096;
 /// How often the processor is given up before a group is taken, as long as each time brought a record more.
 const YIELDS: u32 = 4;
 
+/// How long records that nobody waits for are left waiting for one that is waited for, after there was something to do. Under
+/// load one comes within it, and one wake-up and one write do for all of them; at other times it bounds what a killed
+/// process forgets.
+const LINGER: Duration = Duration::from_millis(2);
+
 /// How often a stopped writer tries to make a fresh segment: soon after room was made, but without
 /// hammering on a broken disk.
 pub(in crate::store) const REOPEN_EVERY: Duration = Duration::from_secs(1);
@@ -46,11 +51,27 @@ struct Waiting {
     entries: VecDeque<Entry>,
     /// Bytes of their payloads.
     bytes: usize,
+    /// Whether they are to be written at once.
+    urgent: bool,
+    /// For what the writer is to be woken.
+    awaits: Awaits,
     /// Segments that are to be written no more, and who waits for that.
     endings: Vec<Ended>,
     closed: bool,
     /// Why nothing can be written now.
     trouble: Option<String>,
+}
+
+/// For what the writer is to be woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Awaits {
+    /// It is at work, or was woken, and looks by itself.
+    #[default]
+    Nothing,
+    /// A record that somebody waits for; it looks soon for others.
+    Urgent,
+    /// Any record.
+    Any,
 }
 
 impl Queue {
@@ -76,8 +97,16 @@ impl Queue {
             JournalError::Busy
         } else {
             waiting.bytes = waiting.bytes.saturating_add(entry.payload.len());
+            waiting.urgent |= entry.urgent;
+            let wakes = match waiting.awaits {
+                Awaits::Nothing => false,
+                Awaits::Urgent => entry.urgent,
+                Awaits::Any => true,
+            };
             waiting.entries.push_back(entry);
-            if waiting.entries.len() == 1 {
+            if wakes {
+                waiting.awaits = Awaits::Nothing;
+                drop(waiting);
                 self.wake.notify_one();
             }
             return;
@@ -284,12 +313,18 @@ impl Writer {
                 .map(|since| (since + self.options.lazy_sync, Work::Sync))
         };
         let (mut yields, mut seen) = (0, 0);
+        let linger = LINGER.min(self.options.lazy_sync / 10);
+        let mut linger = Some(Instant::now() + linger);
         let mut waiting = lock(&self.queue.inner);
         loop {
+            waiting.awaits = Awaits::Nothing;
             if let Some(ended) = waiting.endings.pop() {
                 return Work::EndSegment(ended);
             }
-            if !waiting.entries.is_empty() {
+            let now = Instant::now();
+            linger = linger.filter(|until| now < *until);
+            let at_once = waiting.urgent || waiting.closed || linger.is_none();
+            if at_once && !waiting.entries.is_empty() {
                 if yields < YIELDS && waiting.entries.len() > seen {
                     // Whoever is about to hand in a record and only lacks a processor comes first, and is in this group.
                     // Where nobody is, this costs nothing: it is no wait.
@@ -301,6 +336,7 @@ impl Writer {
                     continue;
                 }
                 take_group(&mut waiting.entries, &mut self.group, limit);
+                waiting.urgent = !waiting.entries.is_empty();
                 let taken = self.group.iter().map(|entry| entry.payload.len());
                 waiting.bytes = waiting.bytes.saturating_sub(taken.sum());
                 return Work::Write;
@@ -308,22 +344,20 @@ impl Writer {
             if waiting.closed {
                 return Work::End;
             }
-            waiting = match &deadline {
-                None => self
-                    .queue
-                    .wake
-                    .wait(waiting)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some((at, _)) => {
-                    let left = at.saturating_duration_since(Instant::now());
-                    if left.is_zero() {
-                        break;
-                    }
-                    self.queue
-                        .wake
-                        .wait_timeout(waiting, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
+            let due = deadline.as_ref().map(|(at, _)| *at);
+            if due.is_some_and(|at| now >= at) {
+                break;
+            }
+            waiting.awaits = match linger {
+                Some(_) => Awaits::Urgent,
+                None => Awaits::Any,
+            };
+            let wake = &self.queue.wake;
+            waiting = match [linger, due].into_iter().flatten().min() {
+                None => wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(at) => {
+                    let waited = wake.wait_timeout(waiting, at.saturating_duration_since(now));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
                 }
             };
         }
