@@ -72,7 +72,8 @@ struct Kept {
 struct Link {
     place: Place,
     sender: SendRequest<Full<Bytes>>,
-    connection: Connection<Stream, Full<Bytes>>,
+    /// Boxed, since it is large and changes hands several times with each request.
+    connection: Box<Connection<Stream, Full<Bytes>>>,
     /// Whether it has ended.
     over: bool,
     /// When it was put aside.
@@ -161,7 +162,7 @@ impl Pool {
         Ok(Link {
             place,
             sender,
-            connection,
+            connection: Box::new(connection),
             over: false,
             since: Instant::now(),
         })
@@ -182,7 +183,7 @@ impl Link {
     fn drive(&mut self, context: &mut Context<'_>) {
         if !self.over {
             // what went wrong is told to who waits for the answer
-            self.over = Pin::new(&mut self.connection).poll(context).is_ready();
+            self.over = Pin::new(&mut *self.connection).poll(context).is_ready();
         }
     }
 
@@ -200,7 +201,7 @@ impl Link {
             let (connection, over) = (&mut self.connection, &mut self.over);
             poll_fn(|context| {
                 if !*over {
-                    *over = Pin::new(&mut *connection).poll(context).is_ready();
+                    *over = Pin::new(&mut **connection).poll(context).is_ready();
                 }
                 sending.as_mut().poll(context)
             })

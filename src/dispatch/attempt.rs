@@ -48,6 +48,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest such pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// Room for the headers that most requests have, the client's own included.
+const USUAL_HEADERS: usize = 12;
+
 /// Makes the attempts of one target.
 pub(super) struct Attempter {
     pub(super) shared: Arc<Shared>,
@@ -201,8 +204,10 @@ impl Attempter {
             attributes,
             from,
         } = payload;
-        let own = std::iter::once((CONTENT_TYPE, content_type)).chain(attributes);
-        let headers = self.headers(claimed, trace, own.collect(), &body)?;
+        let mut own = HeaderMap::with_capacity(USUAL_HEADERS);
+        own.insert(CONTENT_TYPE, content_type);
+        own.extend(attributes);
+        let headers = self.headers(claimed, trace, own, &body)?;
         Ok(Ready {
             headers,
             body,

@@ -354,9 +354,9 @@ impl Lane {
         };
         let attempter = Arc::clone(attempter);
         let phase = self.phase.clone();
-        let task = self
-            .running
-            .spawn(async move { attempter.attempt(claimed, phase).await });
+        // A task's future is moved until it runs, and its place written over when it ends; this one has some kilobytes.
+        let attempt = Box::pin(async move { attempter.attempt(claimed, phase).await });
+        let task = self.running.spawn(attempt);
         self.under_way.insert(task.id(), under_way);
     }
 
