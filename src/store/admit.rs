@@ -6,13 +6,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::index::change::{Change, Placed, What};
 use super::index::rows::Place;
 use super::journal::{Appended, Entry, JournalError, Kind};
 use super::local::Inner;
 use super::overlay::{Answer, KeyEntry};
+use super::promise::{Promise, Promised, promise};
 use super::record::{self, Accepted, Content, StoredKey};
 use super::{Admission, Admitted, DedupeKey, Novelty, StoreError};
 use crate::event::Event;
@@ -26,7 +25,7 @@ enum Begun {
     /// It is known already.
     Known(Admitted),
     /// It is being written; so it relates to the one that is written.
-    Writing(watch::Receiver<Answer>, Novelty),
+    Writing(Promised<Answer>, Novelty),
 }
 
 /// What is needed once the record is on disk.
@@ -36,7 +35,7 @@ struct Pending {
     at: i64,
     key: Option<[u8; 32]>,
     promised: u64,
-    answer: watch::Sender<Answer>,
+    answer: Promise<Answer>,
 }
 
 impl Inner {
@@ -45,16 +44,12 @@ impl Inner {
         admission: Admission,
     ) -> Result<Admitted, StoreError> {
         self.slow_down().await?;
-        let (mut answer, novelty) = match self.begin(admission)? {
+        let (answer, novelty) = match self.begin(admission)? {
             Begun::Known(admitted) => return Ok(admitted),
             Begun::Writing(answer, novelty) => (answer, novelty),
         };
-        let ended = match answer.wait_for(Option::is_some).await {
-            Ok(ended) => ended.clone(),
-            Err(_) => None,
-        };
         let stopped = || Err(StoreError::Unavailable("stopped".to_owned()));
-        let event = ended.unwrap_or_else(stopped)?;
+        let event = answer.await.unwrap_or_else(stopped)?;
         Ok(Admitted { event, novelty })
     }
 
@@ -81,7 +76,7 @@ impl Inner {
 
     fn begin(self: &Arc<Self>, admission: Admission) -> Result<Begun, StoreError> {
         let at = self.due_now();
-        let (answer, receiver) = watch::channel(None);
+        let (answer, receiver) = promise();
         let promised = {
             let gate = self.gate();
             let folded = match &admission.dedupe {
@@ -122,7 +117,7 @@ impl Inner {
         admission: Admission,
         at: i64,
         promised: u64,
-        answer: watch::Sender<Answer>,
+        answer: Promise<Answer>,
     ) {
         let accepted = Accepted {
             at,
@@ -152,7 +147,7 @@ impl Inner {
             Ok(payload) => payload,
             Err(error) => {
                 let error = StoreError::Unavailable(error.to_string());
-                return self.admission_failed(&pending, error);
+                return self.admission_failed(pending, error);
             }
         };
         let inner = Arc::clone(self);
@@ -168,7 +163,7 @@ impl Inner {
     fn admission_ended(&self, mut pending: Pending, result: Result<Appended, JournalError>) {
         let appended = match result {
             Ok(appended) => appended,
-            Err(error) => return self.admission_failed(&pending, error.into()),
+            Err(error) => return self.admission_failed(pending, error.into()),
         };
         self.space.written(pending.promised, appended.bytes);
         let at = Place::from(appended.position);
@@ -189,15 +184,15 @@ impl Inner {
         if first {
             self.work.notify_all();
         }
-        pending.answer.send_replace(Some(Ok(id)));
+        pending.answer.keep(Ok(id));
     }
 
-    fn admission_failed(&self, pending: &Pending, error: StoreError) {
+    fn admission_failed(&self, pending: Pending, error: StoreError) {
         self.space.written(pending.promised, 0);
         if let Some(key) = &pending.key {
             self.state().keys.remove(key);
         }
-        pending.answer.send_replace(Some(Err(error)));
+        pending.answer.keep(Err(error));
     }
 }
 

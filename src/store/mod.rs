@@ -28,6 +28,7 @@ mod operators;
 mod overlay;
 mod position;
 pub mod postgres;
+mod promise;
 mod purge;
 mod reads;
 pub mod record;

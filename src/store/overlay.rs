@@ -17,16 +17,15 @@ mod lanes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use tokio::sync::watch;
-
 use super::StoreError;
 use super::index::change::{Change, Placed};
 use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place};
+use super::promise::Promised;
 use super::record::{Moved, StoredAudit, StoredPause, StoredPlan, StoredReplay, StoredState};
 use crate::delivery::Attempt;
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, ReplayId, TargetName};
+use bytes::Bytes;
 
 pub use lanes::Lane;
 
@@ -36,8 +35,8 @@ const PARSED_FACTOR: usize = 4;
 /// What an event takes besides its body, roughly.
 const EVENT_BASE: usize = 1024;
 
-/// How an admission ended; `None` while it has not.
-pub type Answer = Option<Result<EventId, StoreError>>;
+/// How an admission ended.
+pub type Answer = Result<EventId, StoreError>;
 
 /// Whether the store can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +116,7 @@ impl Entry {
 #[derive(Debug)]
 pub enum KeyEntry {
     /// Its event is being written; twins wait for that.
-    Waiting(watch::Receiver<Answer>, [u8; 32]),
+    Waiting(Promised<Answer>, [u8; 32]),
     /// On disk but not in the index.
     Live(KeyRow),
 }
