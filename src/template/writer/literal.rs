@@ -23,7 +23,10 @@ impl Writer {
                     first.len_utf8()
                 }
                 _ if matches!(first, ' ' | '\n' | '\r' | '\t') && !self.in_token() => {
-                    rest.len() - rest.trim_start_matches([' ', '\n', '\r', '\t']).len()
+                    // By bytes: much of a template is the blanks between its lines.
+                    let blank = |byte: u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+                    let end = rest.bytes().position(|byte| !blank(byte));
+                    end.unwrap_or(rest.len())
                 }
                 _ => {
                     self.structure(first)?;
