@@ -169,8 +169,8 @@ pub struct Overlay {
     pub unscrubbed: BTreeSet<EventId>,
     /// Dedupe keys that are being written or not folded yet.
     pub keys: HashMap<[u8; 32], KeyEntry>,
-    /// Targets.
-    pub lanes: HashMap<TargetName, Lane>,
+    /// Targets, in a tree: they are few, and asked for ten times with each event.
+    pub lanes: BTreeMap<TargetName, Lane>,
     /// Changes to be folded, in the order of the journal.
     pub queue: VecDeque<Change>,
     /// Changes that are not folded yet, those taken from the queue included.
@@ -213,7 +213,7 @@ impl Overlay {
             burying: BTreeSet::new(),
             unscrubbed: BTreeSet::new(),
             keys: HashMap::new(),
-            lanes: HashMap::new(),
+            lanes: BTreeMap::new(),
             queue: VecDeque::new(),
             unfolded: 0,
             unfolded_bytes: 0,
