@@ -55,11 +55,9 @@ fn measure(
     let mut daemons = Vec::new();
     for _ in 0..instances {
         let (place, doors) = (folder()?, Doors::free()?);
-        let store = format!(
-            "{{path: ./data, postgres: {{url: {{value: \"{}\"}}}}}}",
-            database.url()
-        );
-        process::write_config(place.path(), doors, &targets.addresses, &store, "standard")?;
+        std::fs::write(place.path().join("url"), database.url())?;
+        let store = "{path: ./data, postgres: {url: {file: ./url}}}";
+        process::write_config(place.path(), doors, &targets.addresses, store, "standard")?;
         daemons.push(Process::daemon(place.path(), doors, START)?);
         places.push(place);
     }

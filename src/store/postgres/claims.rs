@@ -15,7 +15,8 @@ use crate::id::TargetName;
 use crate::store::record;
 use crate::store::{Claimed, Claims, Lease, Settled, StoreError, Task};
 
-/// Leases what is due, oldest first. What another transaction has locked is passed over: an operator is at it.
+/// Leases what is due, oldest first. What another transaction has locked is passed over: an operator is at it. It waits for the disk, so
+/// that an attempt that is under way while the database crashes can still be recorded.
 pub(super) const CLAIM: &str = "WITH due AS (SELECT id FROM ingate.delivery \
         WHERE target = $1 AND state = 0 AND ready AND lease IS NULL AND at <= $2 ORDER BY at, id LIMIT $3 FOR UPDATE SKIP LOCKED), \
     n AS (SELECT id, row_number() OVER () AS n FROM due), \
