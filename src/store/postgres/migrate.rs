@@ -132,6 +132,8 @@ pub enum MigrateError {
         name: &'static str,
         /// Why.
         why: String,
+        /// Whether the database is only away.
+        away: bool,
     },
     /// The database did not answer, or not as it should.
     #[error("the schema of the database could not be read: {why}")]
@@ -147,7 +149,10 @@ impl MigrateError {
     /// Whether the same may go later.
     #[must_use]
     pub fn is_away(&self) -> bool {
-        matches!(self, Self::Database { away: true, .. })
+        matches!(
+            self,
+            Self::Database { away: true, .. } | Self::Step { away: true, .. }
+        )
     }
 }
 
@@ -155,9 +160,14 @@ impl From<tokio_postgres::Error> for MigrateError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Database {
             why: in_words(&error),
-            away: matches!(trouble(&error), Trouble::Away | Trouble::Again),
+            away: is_away(&error),
         }
     }
+}
+
+/// Whether the same may go later.
+fn is_away(error: &tokio_postgres::Error) -> bool {
+    matches!(trouble(error), Trouble::Away | Trouble::Again)
 }
 
 fn latest() -> i32 {
@@ -254,6 +264,7 @@ async fn take_next(client: &mut Client) -> Result<Option<&'static Migration>, Mi
         version: step.version,
         name: step.name,
         why: in_words(&error),
+        away: is_away(&error),
     };
     if state == SchemaState::None {
         transaction.batch_execute(GROUND).await.map_err(failed)?;
