@@ -437,6 +437,9 @@ async fn a_database_that_was_half_copied_to_cannot_be_used_and_goes_on() {
         let refused = open_database(&database.url(), Arc::clone(&clock)).await;
         let words = refused.map(drop).unwrap_err().to_string();
         assert!(words.contains("was broken off"), "{words}");
+        let refused = PgSide::source(&connection(&database.url())).await;
+        let words = refused.map(drop).unwrap_err().to_string();
+        assert!(words.contains("was broken off"), "{words}");
     }
     let side = PgSide::destination(&connection(&database.url()))
         .await

@@ -139,6 +139,10 @@ impl PgSide {
     pub async fn source(connection: &Connection) -> Result<Self, PgSideError> {
         let pool = small(connection).pool()?;
         let client = ours(connection, &pool).await?;
+        let half = migrate::copy_under_way(&client).await;
+        if half.map_err(MigrateError::from)?.is_some() {
+            return Err(MigrateError::HalfCopied.into());
+        }
         Self::take(connection, &pool, client).await
     }
 
