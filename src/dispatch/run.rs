@@ -322,9 +322,9 @@ impl Lane {
         }
         if elsewhere {
             self.breaker.forget();
-            tracing::info!(target_name = %self.name, "another instance makes the attempts to this target");
+            tracing::debug!(target_name = %self.name, "the attempts to this target are not made here");
         } else if before.is_some() {
-            tracing::info!(target_name = %self.name, "the attempts to this target are made here from now on");
+            tracing::debug!(target_name = %self.name, "the attempts to this target are made here from now on");
             // What this instance said of it when it had it last counts no more.
             if !down {
                 self.shared.store.set_down(&self.name, false);
