@@ -5,9 +5,14 @@ use std::io::{self, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// Bytes of zeros that are written and synced at once: what the journal writes meanwhile waits for one of them at most.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 256 * 1024;
+
+/// The shortest pause between two of them. It is as long as the last one took, so that the disk is others' half of the time.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// Makes files and makes folders durable.
 pub(in crate::store) trait Disk: Send + Sync {
@@ -64,9 +69,13 @@ impl Disk for RealDisk {
                 return Err(io::ErrorKind::Interrupted.into());
             }
             let piece = usize::try_from(left).map_or(PIECE, |left| left.min(PIECE));
+            let began = Instant::now();
             file.write_all(zeros.get(..piece).unwrap_or_default())?;
             file.sync_data()?;
             left -= piece as u64;
+            if left > 0 {
+                thread::sleep(began.elapsed().max(PAUSE));
+            }
         }
         file.sync_all()?;
         file.rewind()?;

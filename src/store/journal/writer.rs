@@ -436,8 +436,9 @@ impl Writer {
             return;
         };
         let segment_bytes = self.options.segment_bytes;
+        // early enough: it takes its time, so that nobody waits for it
         let from = if current.prepared {
-            segment_bytes / 2
+            segment_bytes / 4
         } else {
             self.options.spare_after
         };
