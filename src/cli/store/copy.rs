@@ -201,7 +201,7 @@ fn bar() -> ProgressBar {
         false => ProgressDrawTarget::hidden(),
     };
     let bar = ProgressBar::with_draw_target(None, target);
-    let style = "{msg} [{bar:30}] {human_pos}/{human_len} events, {per_sec}, {eta} left";
+    let style = "{msg} [{bar:30}] {human_pos}/{human_len} events, {eta} left";
     if let Ok(style) = ProgressStyle::with_template(style) {
         bar.set_style(style.progress_chars("=> "));
     }
