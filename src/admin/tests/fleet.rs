@@ -1,9 +1,13 @@
 //! Two instances on one store: what is done through one door is seen and heeded at the other.
 
 use super::*;
-use crate::id::ReplayId;
+use crate::delivery::Sent;
+use crate::id::{Digest, ReplayId};
+use crate::pattern::Pattern;
+use crate::plan::{Revive, Route, Router};
 use crate::replay::Wanted;
 use crate::store::{ReplayFilter, ReplayPhase, Task};
+use crate::template::{NoPartials, Template};
 
 /// Two doors on one store, whose replays are looked after.
 async fn two() -> (Open, Open) {
@@ -127,7 +131,7 @@ async fn an_instance_that_stops_gives_its_replays_away() {
 async fn all_instances_are_shown_with_what_they_go_by_and_have() {
     let (first, second) = two().await;
     for (door, letter) in [(&first, b'a'), (&second, b'b')] {
-        let fingerprint = crate::id::Digest::from_bytes([letter; 32]);
+        let fingerprint = Digest::from_bytes([letter; 32]);
         let generation = door.store.generation(fingerprint).await.unwrap();
         door.plan.get().generation.set(generation).unwrap();
     }
@@ -234,4 +238,64 @@ async fn an_instance_that_has_its_store_for_itself_is_alone() {
     let metrics = door.get("/metrics").await.body;
     assert!(metrics.contains("ingate_owned_targets 3"));
     assert_eq!(door.get("/api/v1/fleet?x=1").await.status, 400);
+}
+
+#[tokio::test]
+async fn what_died_by_an_older_template_is_taken_up_by_one_instance() {
+    let (first, second) = two().await;
+    for _ in 0..3 {
+        let (_, ids) = first.store.add(b"{}", &["erp"]);
+        let claims = first.store.claim(&"erp".parse().unwrap(), 1).await.unwrap();
+        let settlement = Settlement {
+            attempt: Attempt {
+                number: 1,
+                started_at: first.clock.now(),
+                took: Duration::from_millis(1),
+                outcome: Outcome::Unsendable {
+                    reason: DeadReason::Render,
+                    detail: String::new(),
+                },
+                sent: Some(Sent {
+                    generation: None,
+                    template: Some(Digest::of(b"an older one")),
+                    body_from: None,
+                    body: None,
+                }),
+            },
+            next: Next::Bury(DeadReason::Render),
+            frozen: None,
+        };
+        let lease = claims.taken[0].lease;
+        first.store.settle(lease, settlement).await.unwrap();
+        assert!(matches!(first.store.state(ids[0]), State::Dead { .. }));
+    }
+    for door in [&first, &second] {
+        door.clock.set(Timestamp::now());
+        let mut plan = plan(vec![target("erp", "127.0.0.1:9".parse().unwrap())]);
+        let template = Template::compile("t.liquid", "{}", &NoPartials).unwrap();
+        let route = Route {
+            name: "all".parse().unwrap(),
+            from: vec!["wreno".parse().unwrap()],
+            pattern: Pattern::default(),
+            template: Some(Arc::new(template)),
+            schema: None,
+            to: vec!["erp".parse().unwrap()],
+            revive: Revive::Auto,
+        };
+        plan.router = Router::new(vec![Arc::new(route)]);
+        door.plan.replace(Arc::new(plan));
+    }
+    until("all are taken up", async || {
+        let replays = second.replays.list(None, 9).await.unwrap();
+        replays.iter().any(|it| it.phase == ReplayPhase::Done)
+    })
+    .await;
+    let nobody = || !first.store.owns(&Task::AutoRevive) && !second.store.owns(&Task::AutoRevive);
+    until("both have looked", async || nobody()).await;
+    let replays = second.replays.list(None, 9).await.unwrap();
+    assert_eq!(replays.len(), 1, "{replays:?}");
+    assert_eq!(
+        (replays[0].created_by.as_str(), replays[0].revived),
+        ("auto", 3)
+    );
 }
