@@ -33,6 +33,7 @@ mod egress;
 mod every_preset;
 mod faults;
 mod filters;
+mod fleet;
 mod fuzzed;
 mod handovers;
 mod hostile;
