@@ -143,9 +143,10 @@ impl Inner {
 
     pub(super) async fn release(&self, lease: Lease) -> Result<Settled, StoreError> {
         self.usable()?;
-        let released = self.release_all(&[lease]).await?;
+        let released = self.release_all(&[lease]).await;
+        // Whatever came of it, nobody is at it any more; what could not be given back now is found later (see `strays`).
         self.given_back(lease);
-        Ok(settled(released))
+        released.map(settled)
     }
 
     /// Gives leases back; how many were ours.

@@ -296,6 +296,19 @@ impl Lanes {
         (taken, lane.next_due)
     }
 
+    /// All leases that are waiting or out.
+    pub(super) fn known(&self) -> HashSet<Lease> {
+        let lanes = self.lock();
+        let waiting = lanes.values().flat_map(|lane| lane.waiting.values());
+        let waiting = waiting.map(|(claimed, _)| claimed.lease);
+        let out = lanes.values().flat_map(|lane| &lane.out);
+        let out = out.map(|(delivery, (token, _))| Lease {
+            delivery: *delivery,
+            token: *token,
+        });
+        waiting.chain(out).collect()
+    }
+
     /// What was given out is settled, released or fenced. Gives its target, and whether that can be left now.
     pub(super) fn ended(&self, lease: Lease) -> Option<(TargetName, bool)> {
         let mut lanes = self.lock();

@@ -29,6 +29,7 @@ mod rows;
 pub(super) mod server;
 mod settle;
 mod stats;
+mod strays;
 #[cfg(test)]
 mod tests;
 pub mod trouble;
@@ -224,6 +225,7 @@ impl Inner {
         tasks.push(tokio::spawn(Arc::clone(self).keep_beating()));
         tasks.push(tokio::spawn(Arc::clone(self).keep_looking()));
         tasks.push(tokio::spawn(Arc::clone(self).keep_cleaning()));
+        tasks.push(tokio::spawn(Arc::clone(self).keep_finding_strays()));
         tasks
     }
 

@@ -1,6 +1,6 @@
 //! Several instances on one database, in one process: who owns what, and what becomes of it when one is not heard of.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -356,4 +356,42 @@ async fn a_replay_that_was_cancelled_elsewhere_stays_so() {
     for store in [one, two] {
         store.close().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leases_of_which_nobody_knows_are_given_back() {
+    let Some(server) = or_skip(Server::shared()) else {
+        return;
+    };
+    let database = server.database();
+    let store = open(&options(&database)).await;
+    let erp = name("erp");
+    for _ in 0..3 {
+        let new = admission(store.clock().now(), &["erp"], "{}");
+        store.admit(new).await.unwrap();
+    }
+    let mut taken = Vec::new();
+    while taken.len() < 3 {
+        taken.extend(claim_some(&store, &erp).await);
+    }
+    // As if a crash of the database had taken back what came of two of them.
+    for claimed in &taken[..2] {
+        let settled = store.settle(claimed.lease, done(claimed, Next::Done)).await;
+        assert_eq!(settled, Ok(Settled::Recorded));
+        database.psql(&format!(
+            "update ingate.delivery set state = 0, lease = {}, holder = {} where id = '{}'",
+            claimed.lease.token,
+            store.inner.me.id(),
+            uuid::Uuid::from_bytes(*claimed.delivery.id.as_bytes()),
+        ));
+    }
+    let unknown = store.inner.find_strays(&HashSet::new()).await.unwrap();
+    let lost: HashSet<_> = taken[..2].iter().map(|claimed| claimed.lease).collect();
+    assert_eq!(unknown, lost, "the third is out");
+    assert!(store.claim(&erp, 9).await.unwrap().taken.is_empty());
+    assert!(store.inner.find_strays(&unknown).await.unwrap().is_empty());
+    let again = claim_some(&store, &erp).await;
+    let ids = |all: &[Claimed]| -> BTreeSet<_> { all.iter().map(|it| it.delivery.id).collect() };
+    assert_eq!(ids(&again), ids(&taken[..2]));
+    store.close().await;
 }
