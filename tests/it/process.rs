@@ -39,11 +39,12 @@ pub fn ingate(args: &[&str]) -> Output {
 
 /// A port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0))
+    // Not one that the kernel may give to a connection while the daemon that listens there is started again.
+    let below = 10_000..30_000_u16;
+    let free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    std::iter::repeat_with(|| fastrand::u16(below.clone()))
+        .find(free)
         .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }
 
 /// A configuration on disk with two ports of its own; each start of the daemon uses the same ones.

@@ -24,8 +24,9 @@ async fn a_rate_of_50_a_second_is_that_in_sum_also_while_one_is_killed() {
     let mut fleet = Fleet::start(&database, SHORT_LEASE, &targets).await;
     fleet.settle().await;
     let sent = send_all(&fleet.doors(), 0..EVENTS as u64).await;
-    // The one that has it now.
-    let before = peer.wait_for(peer.received().len() + 50).await;
+    // The one that has it now; on a slow machine much of it is through by the time that all is sent.
+    let some = (peer.received().len() + 50).min(EVENTS - 50);
+    let before = peer.wait_for(some).await;
     let owner = fleet.maker(before.last().unwrap());
     fleet.kill(owner);
     wait_within(PATIENCE, "everything is at the target", async || {

@@ -19,6 +19,7 @@ use crate::support::{Answer, Peer, Received, exchange, wait_within};
 mod kill;
 mod limits;
 mod load;
+mod operators;
 mod outage;
 mod wire;
 
