@@ -116,6 +116,12 @@ impl View {
         is_free && self.preferred(target.as_str(), me) == me
     }
 
+    /// Whether this target is this instance's.
+    fn owns(&self, me: i64, target: &TargetName) -> bool {
+        let task = Task::Target(target.clone()).to_string();
+        self.owners.get(&task) == Some(&me)
+    }
+
     /// What is to be done; `held` are the targets that we own, `wanted` those that we have.
     fn orders(&self, me: i64, wanted: &[TargetName], held: &[TargetName]) -> Orders {
         let take = wanted.iter().filter(|target| !held.contains(target));
@@ -123,6 +129,12 @@ impl View {
         let leave = held
             .iter()
             .filter(|target| !wanted.contains(target) || self.preferred(target.as_str(), me) != me);
+        // The answer that would have told us that these are ours was lost, and another is to have them.
+        let unknown = wanted.iter().filter(|target| {
+            let ours = !held.contains(target) && self.owns(me, target);
+            ours && self.preferred(target.as_str(), me) != me
+        });
+        let leave = leave.chain(unknown);
         Orders {
             bury: self.expired.clone(),
             take: take.cloned().collect(),
@@ -188,6 +200,7 @@ impl Inner {
         let sent = Instant::now();
         let patience = (self.me.lease() / 2).min(super::link::PATIENCE);
         let wanted = self.lanes.wanted();
+        let held_before = self.lanes.held();
         let lent = self.link.lend_anyway(patience).await?;
         let names: Vec<&str> = wanted.iter().map(TargetName::as_str).collect();
         let (me, lease) = (self.me.id(), self.me.lease().as_secs_f64());
@@ -217,6 +230,12 @@ impl Inner {
         self.link.reached();
         if lapsed {
             self.lanes.wake_all();
+        }
+        // What we held all the while and the database says is not ours, we have lost without a word.
+        for target in held_before {
+            if !view.owns(me, &target) {
+                self.lanes.lose(&target);
+            }
         }
         // What came to be ours meanwhile is wanted: held is looked at first.
         let held = self.lanes.held();
@@ -476,6 +495,14 @@ mod tests {
         // one that is gone does not
         let gone = view(&[(1, both.0)], &[("a", 2)]);
         assert_eq!(gone.orders(1, &all, &[]).take, all);
+        // what is ours without our knowledge is taken, or left to who is to have it
+        let mine = view(
+            &[(1, both.0), (2, both.1)],
+            &[("a", 1), ("b", 1), ("c", 1), ("d", 1)],
+        );
+        let orders = mine.orders(1, &all, &[]);
+        assert_eq!(orders.take.len() + orders.leave.len(), 4);
+        assert_eq!(orders.leave, one.leave);
         // who does not have a target is not waited for
         let other = view(&[(1, both.0), (2, &[])], &[]);
         assert_eq!(other.orders(1, &all, &[]).take, all);

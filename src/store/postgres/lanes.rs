@@ -150,6 +150,16 @@ impl Lanes {
         }
     }
 
+    /// The same of one target.
+    pub(super) fn lose(&self, target: &TargetName) {
+        if let Some(lane) = self.lock().get_mut(target) {
+            lane.hold = Hold::Not;
+            lane.waiting.clear();
+            lane.quiet = false;
+            lane.arrivals.notify_one();
+        }
+    }
+
     /// Wakes all.
     pub(super) fn wake_all(&self) {
         for lane in self.lock().values() {
