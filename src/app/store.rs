@@ -44,7 +44,7 @@ pub(super) async fn open(
     let folder = plan.path.clone();
     let kept = tokio::task::spawn_blocking(move || make_folder(&folder));
     kept.await.map_err(AppError::StoreBroke)?;
-    let store = Arc::new(shared(&options, metrics).await?);
+    let store = Arc::new(shared(&options).await?);
     let clock = store.clock();
     Ok(Opened { store, clock })
 }
@@ -64,11 +64,11 @@ async fn local(
     Ok(Arc::new(store))
 }
 
-async fn shared(options: &PgOptions, metrics: Arc<Metrics>) -> Result<PgStore, AppError> {
+async fn shared(options: &PgOptions) -> Result<PgStore, AppError> {
     let place = options.connection.place();
     let mut pause = FIRST_PAUSE;
     loop {
-        match PgStore::open(options, None, Arc::clone(&metrics)).await {
+        match PgStore::open(options, None).await {
             Ok(store) => {
                 tracing::info!(
                     database = place,

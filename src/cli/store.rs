@@ -23,7 +23,7 @@ use crate::clock::SystemClock;
 use crate::config::{self, ProcessEnv};
 use crate::delivery::StateKind;
 use crate::event::EventParts;
-use crate::id::{EventId, SourceName};
+use crate::id::{EventId, SourceName, TargetName};
 use crate::metrics::Metrics;
 use crate::redact::View;
 use crate::store::care::{
@@ -356,14 +356,14 @@ fn purge(args: &PurgeArgs) -> Outcome {
 async fn purge_offline(args: &PurgeArgs) -> Result<Value, Failure> {
     let plan = args.config.load()?.plan.store;
     let io = |error: &dyn std::error::Error| Failure::caused(Exit::Io, error);
-    let metrics = Arc::new(Metrics::new());
     let store: Box<dyn Store> = match PgOptions::of(&plan) {
         Some(options) => {
-            let opened = PgStore::open(&options, None, metrics).await;
+            let opened = PgStore::open(&options, None).await;
             Box::new(opened.map_err(|error| io(&error))?)
         }
         None => {
             let options = StoreOptions::from(&plan);
+            let metrics = Arc::new(Metrics::new());
             let opened = LocalStore::open(&options, Arc::new(SystemClock), metrics);
             let store = opened.map_err(|error| io(&error))?;
             store.opened().await;
@@ -501,33 +501,38 @@ fn database_text(stats: &DatabaseStats) -> String {
         "database {}: used by {} instances",
         stats.database, stats.instances
     );
-    let _ = writeln!(
-        text,
-        "events   {}, {} of them without a route",
-        stats.events, stats.unmatched
-    );
-    text.push_str(&counts_text(&stats.targets, &stats.dead));
-    if let Some(oldest) = &stats.oldest_pending {
-        let _ = writeln!(
-            text,
-            "oldest   pending since {} to {}",
-            oldest.started_at, oldest.target
-        );
-    }
+    let oldest = stats.oldest_pending.as_ref();
+    text.push_str(&counts_text(&Counts {
+        events: (stats.events, stats.unmatched),
+        targets: &stats.targets,
+        dead: &stats.dead,
+        oldest: oldest.map(|it| (it.started_at, &it.target)),
+    }));
     let _ = write!(text, "disk     {}", size(stats.bytes));
     text
 }
 
-fn counts_text(targets: &[TargetCount], dead: &[DeadCount]) -> String {
-    let mut text = String::new();
-    for target in targets {
+/// What is counted in every store.
+struct Counts<'a> {
+    /// All, and those of them that no route took.
+    events: (u64, u64),
+    targets: &'a [TargetCount],
+    dead: &'a [DeadCount],
+    /// Since when the oldest pending delivery is, and to which target.
+    oldest: Option<(Timestamp, &'a TargetName)>,
+}
+
+fn counts_text(counts: &Counts<'_>) -> String {
+    let (events, unmatched) = counts.events;
+    let mut text = format!("events   {events}, {unmatched} of them without a route\n");
+    for target in counts.targets {
         let _ = writeln!(
             text,
             "target   {}: {} pending, {} delivered, {} dead, {} discarded",
             target.target, target.pending, target.delivered, target.dead, target.discarded
         );
     }
-    for group in dead {
+    for group in counts.dead {
         let _ = writeln!(
             text,
             "dead     {}: {} {}",
@@ -535,6 +540,9 @@ fn counts_text(targets: &[TargetCount], dead: &[DeadCount]) -> String {
             group.count,
             group.reason.as_str()
         );
+    }
+    if let Some((since, target)) = counts.oldest {
+        let _ = writeln!(text, "oldest   pending since {since} to {target}");
     }
     text
 }
@@ -548,19 +556,13 @@ fn stats_text(stats: &Stats) -> String {
         stats.path.display(),
         stats.format
     );
-    let _ = writeln!(
-        text,
-        "events   {}, {} of them without a route",
-        stats.events, stats.unmatched
-    );
-    text.push_str(&counts_text(&stats.targets, &stats.dead));
-    if let Some(oldest) = &stats.oldest_pending {
-        let _ = writeln!(
-            text,
-            "oldest   pending since {} to {}",
-            oldest.started_at, oldest.target
-        );
-    }
+    let oldest = stats.oldest_pending.as_ref();
+    text.push_str(&counts_text(&Counts {
+        events: (stats.events, stats.unmatched),
+        targets: &stats.targets,
+        dead: &stats.dead,
+        oldest: oldest.map(|it| (it.started_at, &it.target)),
+    }));
     let _ = write!(
         text,
         "disk     journal {} in {} segments, index {}, set aside {}, free {}",

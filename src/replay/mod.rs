@@ -221,23 +221,11 @@ impl Replays {
         }
         let counted = self.count(mode, &filter, TOTAL_ROWS).await?;
         let id = ReplayId::generate();
+        let now = self.shared.clock.now();
         let state = ReplayState {
-            id,
-            created_at: self.shared.clock.now(),
-            created_by: who.to_owned(),
-            mode,
-            filter,
             rate,
-            phase: ReplayPhase::Running,
             total: counted.complete.then_some(counted.count),
-            done: 0,
-            revived: 0,
-            created: 0,
-            skipped: 0,
-            failed: 0,
-            cursor: None,
-            finished_at: None,
-            error: None,
+            ..ReplayState::begun(id, mode, filter, who, now)
         };
         // It is ours before anybody sees it.
         let store = &self.shared.store;

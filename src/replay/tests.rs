@@ -114,24 +114,13 @@ fn what_the_store_says_decides() {
 
 #[test]
 fn what_was_gone_through_adds_up() {
-    let mut state = ReplayState {
-        id: ReplayId::generate(),
-        created_at: Timestamp::UNIX_EPOCH,
-        created_by: String::new(),
-        mode: ReplayMode::Frozen,
-        filter: ReplayFilter::default(),
-        rate: None,
-        phase: ReplayPhase::Running,
-        total: None,
-        done: 0,
-        revived: 0,
-        created: 0,
-        skipped: 0,
-        failed: 0,
-        cursor: None,
-        finished_at: None,
-        error: None,
-    };
+    let mut state = ReplayState::begun(
+        ReplayId::generate(),
+        ReplayMode::Frozen,
+        ReplayFilter::default(),
+        "",
+        Timestamp::UNIX_EPOCH,
+    );
     for fate in [
         Fate::Revived,
         Fate::Created(3),

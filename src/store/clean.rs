@@ -22,10 +22,10 @@ use super::index::rows::{DeliveryRow, IndexedEvent, Place, SegmentRow};
 use super::index::{Index, IndexError};
 use super::journal::JournalError;
 use super::local::Inner;
-use super::moves::Wanted;
 use super::record::{
     self, Carried, CarriedDelivery, Content, Operator, Purged, Raw, StoredKey, StoredState,
 };
+use super::rules::Wanted;
 use crate::delivery::Delivery;
 use crate::id::{DeliveryId, EventId};
 

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::index::change::Step;
 use super::local::Inner;
-use super::moves::{Wanted, current};
+use super::moves::current;
 use super::reads::blocking;
 use super::record::{self, Content, Moved, Revived, StoredState};
+use super::rules::Wanted;
 use super::{Lease, Settled, StoreError};
 use crate::id::{DeliveryId, RouteName, TargetName};
 

@@ -33,6 +33,7 @@ mod purge;
 mod reads;
 pub mod record;
 mod replay;
+mod rules;
 mod space;
 mod start;
 #[cfg(test)]

@@ -17,21 +17,13 @@ use super::journal::{Appended, Entry, JournalError};
 use super::local::Inner;
 use super::overlay::{Entry as Known, Phase};
 use super::record::{self, Attempted, Content, Moved, Raw, Revived, StoredState};
+use super::rules::{self, Wanted};
 use super::{Lease, Revival, RevivedBody, Settled, Settlement, StoreError};
-use crate::delivery::{Attempt, Delivery, Next, State};
+use crate::delivery::{Attempt, Delivery};
 use crate::id::DeliveryId;
 
 /// How an operator's change ends.
 type Changed = Result<Delivery, StoreError>;
-
-/// What an operator wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wanted {
-    Revive(Revival),
-    Discard,
-    /// Only what is held.
-    Resume,
-}
 
 impl Inner {
     pub(super) fn settle(
@@ -51,14 +43,7 @@ impl Inner {
                 Some(entry) if entry.lease == Some(lease.token) => entry,
                 _ => return Ok(Settled::Fenced),
             };
-            let next = match settlement.next {
-                Next::Done => StoredState::Delivered(now),
-                Next::RetryAt(due) => {
-                    let due = record::millis(due).saturating_add(self.timeline.ahead());
-                    StoredState::Pending(due.min(record::HELD - 1))
-                }
-                Next::Bury(reason) => StoredState::Dead(now, record::reason_code(reason)),
-            };
+            let next = rules::after(settlement.next, now, self.timeline.ahead());
             let moved = Moved {
                 delivery: *id.as_bytes(),
                 revision: entry.row.revision.saturating_add(1),
@@ -365,42 +350,19 @@ fn decide(
         return Err(StoreError::Purged);
     }
     let state = entry.row.state;
+    let became = wanted.of(state, entry.row.had_success, now)?;
+    let revived = matches!(wanted, Wanted::Revive(_));
+    if revived && !state.is_open() && cleaning == Some(entry.row.event_at.segment) {
+        return Err(StoreError::Unavailable(
+            "the delivery's part of the journal is being cleaned".to_owned(),
+        ));
+    }
     let mut moved = current(entry, id);
     moved.revision = moved.revision.saturating_add(1);
-    let keeps = |how: Revival| how.body == RevivedBody::Keep;
-    match (wanted, state) {
-        (Wanted::Revive(how), _) if !keeps(how) && entry.row.had_success => {
-            return Err(StoreError::WrongState {
-                state: State::from(state).kind().as_str(),
-                wanted: "rendered anew under the id that its target has had with 2xx",
-            });
-        }
-        (Wanted::Revive(how), StoredState::Pending(_)) if keeps(how) => {
-            moved.state = StoredState::Pending(now);
-        }
-        (Wanted::Revive(_), _) => {
-            if !state.is_open() && cleaning == Some(entry.row.event_at.segment) {
-                return Err(StoreError::Unavailable(
-                    "the delivery's part of the journal is being cleaned".to_owned(),
-                ));
-            }
-            moved.state = StoredState::Pending(now);
-            moved.attempts = 0;
-            moved.started_at = now;
-        }
-        (Wanted::Discard, open) if open.is_open() => moved.state = StoredState::Discarded(now),
-        (Wanted::Resume, StoredState::Pending(record::HELD)) => {
-            moved.state = StoredState::Pending(now);
-        }
-        (Wanted::Discard | Wanted::Resume, state) => {
-            return Err(StoreError::WrongState {
-                state: State::from(state).kind().as_str(),
-                wanted: match wanted {
-                    Wanted::Resume => "resumed",
-                    _ => "discarded",
-                },
-            });
-        }
+    moved.state = became.state;
+    if became.anew {
+        moved.attempts = 0;
+        moved.started_at = now;
     }
     Ok(moved)
 }

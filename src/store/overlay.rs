@@ -17,6 +17,8 @@ mod lanes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::StoreError;
 use super::index::change::{Change, Placed};
 use super::index::rows::{DeliveryRow, IndexedEvent, KeyRow, Place};
@@ -25,7 +27,6 @@ use super::record::{Moved, StoredAudit, StoredPause, StoredPlan, StoredReplay, S
 use crate::delivery::Attempt;
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, EventId, ReplayId, TargetName};
-use bytes::Bytes;
 
 pub use lanes::Lane;
 

@@ -205,6 +205,37 @@ pub struct ReplayState {
     pub error: Option<String>,
 }
 
+impl ReplayState {
+    /// One that begins: nothing is done yet, and how many there are is not known.
+    #[must_use]
+    pub fn begun(
+        id: ReplayId,
+        mode: ReplayMode,
+        filter: ReplayFilter,
+        created_by: &str,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            created_at,
+            created_by: created_by.to_owned(),
+            mode,
+            filter,
+            rate: None,
+            phase: ReplayPhase::Running,
+            total: None,
+            done: 0,
+            revived: 0,
+            created: 0,
+            skipped: 0,
+            failed: 0,
+            cursor: None,
+            finished_at: None,
+            error: None,
+        }
+    }
+}
+
 /// What a replay has gone through last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cursor {

@@ -626,29 +626,18 @@ pub async fn replays_are_kept_as_they_stand(mut world: World) {
     assert_eq!(world.store.replays(None, 9).await, Ok(Vec::new()));
     let mut all = Vec::new();
     for number in 0..5u64 {
+        let filter = ReplayFilter {
+            target: "erp".parse().ok(),
+            reason: Some(DeadReason::Render),
+            states: BTreeSet::from([StateKind::Dead]),
+            since: Some(world.now()),
+            ..ReplayFilter::default()
+        };
+        let (id, now) = (ReplayId::generate(), world.now());
         let replay = ReplayState {
-            id: ReplayId::generate(),
-            created_at: world.now(),
-            created_by: "anna".to_owned(),
-            mode: ReplayMode::Rerender,
-            filter: ReplayFilter {
-                target: "erp".parse().ok(),
-                reason: Some(DeadReason::Render),
-                states: BTreeSet::from([StateKind::Dead]),
-                since: Some(world.now()),
-                ..ReplayFilter::default()
-            },
             rate: crate::units::parse_rate("50/s").ok(),
-            phase: ReplayPhase::Running,
             total: Some(number),
-            done: 0,
-            revived: 0,
-            created: 0,
-            skipped: 0,
-            failed: 0,
-            cursor: None,
-            finished_at: None,
-            error: None,
+            ..ReplayState::begun(id, ReplayMode::Rerender, filter, "anna", now)
         };
         world.store.put_replay(&replay, true).await.unwrap();
         all.insert(0, replay);

@@ -58,7 +58,7 @@ async fn open_database(url: &str, clock: Arc<ManualClock>) -> Result<PgStore, Pg
         dead_retention: None,
     };
     let clock: Arc<dyn Clock> = clock;
-    PgStore::open(&options, Some(clock), Arc::new(Metrics::new())).await
+    PgStore::open(&options, Some(clock)).await
 }
 
 fn connection(url: &str) -> Connection {

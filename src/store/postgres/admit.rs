@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Inner;
 use super::group::Job;
 use super::lines::Lines;
-use super::link::{Failed, TRIES};
+use super::link::{Failed, PATIENCE};
 use super::rows::{self, Facts};
 use crate::delivery::State;
 use crate::id::DeliveryId;
@@ -100,32 +100,18 @@ impl Inner {
     async fn store(&self, columns: &Columns<'_>) -> Result<Stored, StoreError> {
         let (now, me) = (record::millis(self.clock.now()), self.me.id());
         let lent = self.link.lend().await?;
-        let mut tries = 1;
-        loop {
-            let work = async {
-                match columns.lines.is_empty() {
-                    true => columns.insert(&lent, now, me).await,
-                    false => {
-                        let begun = lent.batch_execute("BEGIN").await;
-                        begun?;
-                        let done = async {
-                            columns.lines.lock(&lent).await?;
-                            let stored = columns.insert(&lent, now, me).await?;
-                            columns.lines.arrange(&lent).await?;
-                            Ok(stored)
-                        };
-                        let done: Result<Stored, Failed> = done.await;
-                        let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-                        lent.batch_execute(end).await?;
-                        done
-                    }
-                }
-            };
-            match lent.try_within(super::link::PATIENCE, work).await {
-                Err(error) if error.may_pass_again() && tries < TRIES => tries += 1,
-                other => return other.map_err(|error| lent.told(error)),
-            }
+        let client: &Client = &lent;
+        if columns.lines.is_empty() {
+            let insert = || columns.insert(client, now, me);
+            return lent.persist(PATIENCE, insert).await;
         }
+        lent.transaction(|| async {
+            columns.lines.lock(client).await?;
+            let stored = columns.insert(client, now, me).await?;
+            columns.lines.arrange(client).await?;
+            Ok(stored)
+        })
+        .await
     }
 
     /// Puts what is leased where the lanes take it from, and wakes those that have something to look for.

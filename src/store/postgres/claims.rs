@@ -13,7 +13,7 @@ use super::rows;
 use crate::delivery::HELD;
 use crate::id::TargetName;
 use crate::store::record;
-use crate::store::{Claimed, Claims, Lease, Settled, StoreError, Task};
+use crate::store::{Claimed, Claims, Lease, Settled, StoreError};
 
 /// Leases what is due, oldest first. What another transaction has locked is passed over: an operator is at it. It waits for the disk, so
 /// that an attempt that is under way while the database crashes can still be recorded.
@@ -192,19 +192,6 @@ impl Inner {
             self.beat_now.notify_one();
         }
         Some(target)
-    }
-
-    /// Makes a target ours, if it is nobody's and should be; whether it is.
-    async fn take_up(&self, target: &TargetName) -> Result<bool, StoreError> {
-        if !self.view().should_take(target, self.me.id()) {
-            return Ok(false);
-        }
-        let task = Task::Target(target.clone());
-        let taken = self.take_task(&task.to_string()).await?;
-        if let Some(down) = taken {
-            self.lanes.set_hold(target, Hold::Ours { told_down: down });
-        }
-        Ok(taken.is_some())
     }
 }
 

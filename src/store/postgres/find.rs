@@ -49,6 +49,27 @@ impl Conditions {
         format!("${}", self.values.len())
     }
 
+    /// Only what is behind this, in the order of the look.
+    fn past(&mut self, column: &str, past: Option<Uuid>, way: Way) {
+        let than = match way {
+            Way::Down => '<',
+            Way::Up => '>',
+        };
+        if let Some(past) = past {
+            self.with(&format!("{column} {than} ?"), past);
+        }
+    }
+
+    /// Only from the one on, and below the other.
+    fn between(&mut self, column: &str, from: Option<Uuid>, below: Option<Uuid>) {
+        if let Some(from) = from {
+            self.with(&format!("{column} >= ?"), from);
+        }
+        if let Some(below) = below {
+            self.with(&format!("{column} < ?"), below);
+        }
+    }
+
     fn plain(&mut self, text: &str) {
         self.text.push(text.to_owned());
     }
@@ -69,35 +90,52 @@ impl Conditions {
 }
 
 /// A look from chunk to chunk: what passes, and where it stands.
-struct Walk<Row> {
-    rows: Vec<Row>,
+struct Walk<Passed> {
+    rows: Vec<Passed>,
+    /// The row that was looked at last, until all have been.
     rest: Option<Uuid>,
     limit: usize,
     budget: usize,
+    ended: bool,
 }
 
-impl<Row> Walk<Row> {
+impl<Passed> Walk<Passed> {
     fn new<Id>(window: &Window<Id>, past: Option<Uuid>) -> Self {
         Self {
             rows: Vec::new(),
             rest: past,
             limit: window.limit,
             budget: window.budget.max(1),
+            ended: false,
         }
     }
 
     /// How many rows the next chunk has; `None` if the look is over.
     fn chunk(&self) -> Option<usize> {
-        let over = self.budget == 0 || self.rows.len() >= self.limit;
+        let over = self.ended || self.budget == 0 || self.rows.len() >= self.limit;
         (!over).then(|| self.budget.min(CHUNK))
     }
 
-    /// A row was looked at; whether the look goes on.
-    fn looked(&mut self, id: Uuid, passed: Option<Row>) -> bool {
-        self.rest = Some(id);
-        self.budget = self.budget.saturating_sub(1);
-        self.rows.extend(passed);
-        self.rows.len() < self.limit
+    /// Looks at what was found of a chunk of this size, until there is enough.
+    fn over(
+        &mut self,
+        found: &[Row],
+        size: usize,
+        mut passes: impl FnMut(Uuid, &Row) -> Result<Option<Passed>, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut left = found.iter();
+        while self.rows.len() < self.limit
+            && let Some(row) = left.next()
+        {
+            let id = rows::get(row, "id")?;
+            self.rows.extend(passes(id, row)?);
+            self.rest = Some(id);
+            self.budget = self.budget.saturating_sub(1);
+        }
+        if found.len() < size && left.next().is_none() {
+            (self.ended, self.rest) = (true, None);
+        }
+        Ok(())
     }
 }
 
@@ -111,19 +149,7 @@ impl Inner {
         let mut walk = Walk::new(&window, window.past.map(|id| rows::uuid(id.as_bytes())));
         while let Some(size) = walk.chunk() {
             let found = self.deliveries_chunk(filter, walk.rest, size, way).await?;
-            let is_last = found.len() < size;
-            let mut all_seen = true;
-            for (n, row) in found.iter().enumerate() {
-                let passed = passes(filter, row)?;
-                if !walk.looked(rows::get(row, "id")?, passed) {
-                    all_seen = n + 1 == found.len();
-                    break;
-                }
-            }
-            if is_last && all_seen {
-                walk.rest = None;
-                break;
-            }
+            walk.over(&found, size, |_, row| passes(filter, row))?;
         }
         Ok(Found {
             rows: walk.rows,
@@ -139,19 +165,9 @@ impl Inner {
         way: Way,
     ) -> Result<Vec<Row>, StoreError> {
         let mut only = Conditions::default();
-        place(&mut only, "d.id", past, way);
-        if let Some(since) = filter.since {
-            only.with(
-                "d.id >= ?",
-                rows::uuid(DeliveryId::first_at(since).as_bytes()),
-            );
-        }
-        if let Some(until) = filter.until {
-            only.with(
-                "d.id < ?",
-                rows::uuid(DeliveryId::first_at(until).as_bytes()),
-            );
-        }
+        let first = |time| rows::uuid(DeliveryId::first_at(time).as_bytes());
+        only.past("d.id", past, way);
+        only.between("d.id", filter.since.map(first), filter.until.map(first));
         if let Some(event) = filter.event {
             only.with("d.event = ?", rows::uuid(event.as_bytes()));
         }
@@ -189,22 +205,11 @@ impl Inner {
         let mut walk = Walk::new(&window, window.past.map(|id| rows::uuid(id.as_bytes())));
         while let Some(size) = walk.chunk() {
             let found = self.events_chunk(filter, walk.rest, size, way).await?;
-            let is_last = found.len() < size;
             let deliveries = self.deliveries_of(&found).await?;
-            let mut all_seen = true;
-            for (n, row) in found.iter().enumerate() {
-                let id: Uuid = rows::get(row, "id")?;
+            walk.over(&found, size, |id, row| {
                 let of_it = deliveries.get(&id).map_or(&[][..], Vec::as_slice);
-                let passed = event_passes(filter, row, of_it)?;
-                if !walk.looked(id, passed) {
-                    all_seen = n + 1 == found.len();
-                    break;
-                }
-            }
-            if is_last && all_seen {
-                walk.rest = None;
-                break;
-            }
+                event_passes(filter, row, of_it)
+            })?;
         }
         Ok(Found {
             rows: walk.rows,
@@ -220,13 +225,9 @@ impl Inner {
         way: Way,
     ) -> Result<Vec<Row>, StoreError> {
         let mut only = Conditions::default();
-        place(&mut only, "e.id", past, way);
-        if let Some(since) = filter.since {
-            only.with("e.id >= ?", rows::uuid(EventId::first_at(since).as_bytes()));
-        }
-        if let Some(until) = filter.until {
-            only.with("e.id < ?", rows::uuid(EventId::first_at(until).as_bytes()));
-        }
+        let first = |time| rows::uuid(EventId::first_at(time).as_bytes());
+        only.past("e.id", past, way);
+        only.between("e.id", filter.since.map(first), filter.until.map(first));
         if let Some(event) = filter.event {
             only.with("e.id = ?", rows::uuid(event.as_bytes()));
         }
@@ -255,16 +256,6 @@ impl Inner {
             all.entry(rows::get(&row, "event")?).or_default().push(row);
         }
         Ok(all)
-    }
-}
-
-fn place(only: &mut Conditions, column: &str, past: Option<Uuid>, way: Way) {
-    if let Some(past) = past {
-        let than = match way {
-            Way::Down => '<',
-            Way::Up => '>',
-        };
-        only.with(&format!("{column} {than} ?"), past);
     }
 }
 

@@ -74,7 +74,7 @@ const ARRIVED: &str = "SELECT t FROM unnest($1::text[]) AS t WHERE EXISTS (SELEC
     WHERE target = t AND state = 0 AND ready AND lease IS NULL AND at <= $2)";
 
 /// The fleet as the last heartbeat found it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(super) struct View {
     /// The targets of each instance that lives.
     live: BTreeMap<i64, BTreeSet<String>>,
@@ -109,7 +109,7 @@ impl View {
     }
 
     /// Whether this target is nobody's, and we are the one to take it.
-    pub(super) fn should_take(&self, target: &TargetName, me: i64) -> bool {
+    fn should_take(&self, target: &TargetName, me: i64) -> bool {
         let task = Task::Target(target.clone()).to_string();
         let owner = self.owners.get(&task);
         let is_free = owner.is_none_or(|owner| *owner == me || !self.live.contains_key(owner));
@@ -259,11 +259,7 @@ impl Inner {
             self.leave(&target).await?;
         }
         for target in orders.take {
-            let task = Task::Target(target.clone()).to_string();
-            if let Some(down) = self.take_task(&task).await? {
-                tracing::info!(target_name = %target, "attempts to a target are made here");
-                self.lanes.set_hold(&target, Hold::Ours { told_down: down });
-            }
+            self.take_target(&target).await?;
         }
         for (target, down) in self.take_downs() {
             let task = Task::Target(target.clone()).to_string();
@@ -336,6 +332,23 @@ impl Inner {
         Ok(())
     }
 
+    /// Makes a target ours if it is nobody's; whether it is.
+    async fn take_target(&self, target: &TargetName) -> Result<bool, StoreError> {
+        let task = Task::Target(target.clone()).to_string();
+        let taken = self.take_task(&task).await?;
+        if let Some(down) = taken {
+            tracing::info!(target_name = %target, "attempts to a target are made here");
+            self.lanes.set_hold(target, Hold::Ours { told_down: down });
+        }
+        Ok(taken.is_some())
+    }
+
+    /// The same at once, where it should be ours.
+    pub(super) async fn take_up(&self, target: &TargetName) -> Result<bool, StoreError> {
+        let should = self.view_lock().should_take(target, self.me.id());
+        Ok(should && self.take_target(target).await?)
+    }
+
     /// Makes a task ours if it is nobody's; `None` if it is another's, else whether its owner before took its target to be down.
     pub(super) async fn take_task(&self, task: &str) -> Result<Option<bool>, StoreError> {
         let row = self.rows(TAKE, &[&task, &self.me.id()]).await?;
@@ -382,7 +395,7 @@ impl Inner {
                 _ = closing.wait_for(|closing| *closing) => return,
             }
             let quiet = self.lanes.quiet();
-            if quiet.is_empty() || self.link.away().is_some() {
+            if quiet.is_empty() || self.link.check().is_err() {
                 continue;
             }
             let names: Vec<&str> = quiet.iter().map(TargetName::as_str).collect();

@@ -19,7 +19,7 @@ use crate::store::StoreError;
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How often what lost against another transaction is tried again; each try has let another one through.
-pub(super) const TRIES: usize = 5;
+const TRIES: usize = 5;
 
 /// The pool, and whether the database can be reached.
 pub(super) struct Link {
@@ -39,9 +39,12 @@ impl Link {
         }
     }
 
-    /// Why it cannot be reached now, if it cannot.
-    pub(super) fn away(&self) -> Option<String> {
-        self.lock().clone()
+    /// Says no while it cannot be reached.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match &*self.lock() {
+            Some(why) => Err(unavailable(why)),
+            None => Ok(()),
+        }
     }
 
     /// It was reached.
@@ -54,10 +57,8 @@ impl Link {
 
     /// A connection, if the database can be reached.
     pub(super) async fn lend(&self) -> Result<Lent<'_>, StoreError> {
-        match self.away() {
-            Some(why) => Err(unavailable(&why)),
-            None => self.lend_anyway(PATIENCE).await,
-        }
+        self.check()?;
+        self.lend_anyway(PATIENCE).await
     }
 
     /// A connection, also while it is taken to be away.
@@ -116,7 +117,25 @@ impl Lent<'_> {
         tried.map_err(|error| self.told(error))
     }
 
-    /// The same in a transaction, which is undone where the work fails. What only lost against another transaction is tried again.
+    /// The same again and again while it only loses against other transactions; its errors are for who asked.
+    pub(super) async fn persist<T, Fut>(
+        &self,
+        patience: Duration,
+        mut work: impl FnMut() -> Fut,
+    ) -> Result<T, StoreError>
+    where
+        Fut: Future<Output = Result<T, Failed>>,
+    {
+        let mut tries = 1;
+        loop {
+            match self.try_within(patience, work()).await {
+                Err(error) if error.may_pass_again() && tries < TRIES => tries += 1,
+                other => return other.map_err(|error| self.told(error)),
+            }
+        }
+    }
+
+    /// The same in a transaction, which is undone where the work fails.
     pub(super) async fn transaction<T, Fut>(
         &self,
         work: impl FnMut() -> Fut,
@@ -136,27 +155,18 @@ impl Lent<'_> {
     where
         Fut: Future<Output = Result<T, Failed>>,
     {
-        let mut tries = 1;
-        loop {
-            let client = self.client();
-            let once = async {
+        let client = self.client();
+        self.persist(patience, || {
+            let work = work();
+            async move {
                 client.batch_execute("BEGIN").await?;
-                match work().await {
-                    Ok(value) => {
-                        client.batch_execute("COMMIT").await?;
-                        Ok(value)
-                    }
-                    Err(error) => {
-                        client.batch_execute("ROLLBACK").await?;
-                        Err(error)
-                    }
-                }
-            };
-            match self.try_within(patience, once).await {
-                Err(error) if error.may_pass_again() && tries < TRIES => tries += 1,
-                other => return other.map_err(|error| self.told(error)),
+                let done = work.await;
+                let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
+                client.batch_execute(end).await?;
+                done
             }
-        }
+        })
+        .await
     }
 
     /// Does this with the connection; what failed is not judged.

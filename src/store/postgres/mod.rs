@@ -52,6 +52,7 @@ use self::link::Link;
 use self::me::Me;
 use self::settle::Reported;
 use super::record;
+use super::rules::Wanted;
 use super::{
     Admission, Admitted, AuditEntry, AuditNote, Claims, DeadGroup, DeliveryFilter, Depth,
     EventFilter, EventRow, Found, Health, Instance, Lease, ListedDelivery, Pause, Purged, Receipt,
@@ -61,7 +62,6 @@ use crate::clock::Clock;
 use crate::delivery::{Attempt, Delivery};
 use crate::event::Event;
 use crate::id::{AuditId, DeliveryId, Digest, EventId, ReplayId, RouteName, TargetName};
-use crate::metrics::Metrics;
 use crate::plan::Generation;
 
 pub use connect::{ConnectError, Connection};
@@ -148,17 +148,17 @@ impl PgStore {
     pub async fn open(
         options: &PgOptions,
         clock: Option<Arc<dyn Clock>>,
-        _metrics: Arc<Metrics>,
     ) -> Result<Self, PgOpenError> {
         let pool = options.connection.pool()?;
         let mut client = options.connection.first(&pool).await?;
         migrate::migrate(&mut client).await?;
         drop(client);
-        let followed = clock.is_none().then(|| Arc::new(DatabaseClock::new(0)));
-        let clock = match (clock, &followed) {
-            (Some(clock), _) => clock,
-            (None, Some(followed)) => Arc::clone(followed) as Arc<dyn Clock>,
-            (None, None) => Arc::new(crate::clock::SystemClock),
+        let (clock, followed) = match clock {
+            Some(clock) => (clock, None),
+            None => {
+                let followed = Arc::new(DatabaseClock::new(0));
+                (Arc::clone(&followed) as Arc<dyn Clock>, Some(followed))
+            }
         };
         let inner = Arc::new(Inner {
             link: Link::new(pool),
@@ -248,10 +248,6 @@ impl Inner {
         }
     }
 
-    fn view(&self) -> View {
-        self.view_lock().clone()
-    }
-
     fn view_lock(&self) -> MutexGuard<'_, View> {
         lock(&self.view)
     }
@@ -279,11 +275,7 @@ impl Inner {
 
     async fn admit(&self, admission: Admission) -> Result<Admitted, StoreError> {
         self.usable()?;
-        if let Some(why) = self.link.away() {
-            return Err(StoreError::Unavailable(format!(
-                "the database cannot be reached: {why}"
-            )));
-        }
+        self.link.check()?;
         let group = lock(&self.admissions).clone();
         let group = group.ok_or_else(stopped)?;
         let bytes = admission.event.parts().body.len() + BESIDE_BODY;
@@ -355,7 +347,7 @@ impl Store for PgStore {
     }
 
     async fn revive_as(&self, delivery: DeliveryId, how: Revival) -> Result<Delivery, StoreError> {
-        self.inner.revive(delivery, how).await
+        self.inner.change(delivery, Wanted::Revive(how)).await
     }
 
     async fn add_deliveries(
@@ -367,7 +359,7 @@ impl Store for PgStore {
     }
 
     async fn discard(&self, delivery: DeliveryId) -> Result<Delivery, StoreError> {
-        self.inner.discard(delivery).await
+        self.inner.change(delivery, Wanted::Discard).await
     }
 
     async fn purge(&self, event: EventId) -> Result<Purged, StoreError> {
@@ -516,9 +508,9 @@ impl Store for PgStore {
         if *inner.closing.borrow() {
             return Health::Unavailable("the store is closed".to_owned());
         }
-        match inner.link.away() {
-            Some(why) => Health::Unavailable(format!("the database cannot be reached: {why}")),
-            None => Health::Ready,
+        match inner.link.check() {
+            Err(StoreError::Unavailable(why)) => Health::Unavailable(why),
+            _ => Health::Ready,
         }
     }
 

@@ -13,21 +13,20 @@ use super::deliveries;
 use super::lines::Lines;
 use super::link::Failed;
 use super::rows::{self, Facts};
-use crate::delivery::{Delivery, HELD, State};
+use crate::delivery::{Delivery, HELD};
 use crate::id::{DeliveryId, EventId, RouteName, TargetName};
 use crate::store::record::{self, StoredMark};
-use crate::store::{Purged, Revival, RevivedBody, StoreError};
+use crate::store::rules::Wanted;
+use crate::store::{Purged, RevivedBody, StoreError};
 
 const LINE_OF: &str = "SELECT target, order_key FROM ingate.delivery WHERE id = $1";
 
 const ONE: &str = "SELECT {DELIVERY}, e.purged_at FROM ingate.delivery d JOIN ingate.event e ON e.id = d.event \
     WHERE d.id = $1 FOR UPDATE OF d";
 
-const REVIVE: &str = "UPDATE ingate.delivery SET state = 0, at = $2, reason = NULL, attempts = $3, started_at = $4, mark = $5::text::json, \
-    frozen = CASE WHEN $6 THEN NULL ELSE frozen END, lease = NULL, holder = NULL, ready = order_key IS NULL WHERE id = $1";
-
-const DISCARD: &str = "UPDATE ingate.delivery SET state = 3, at = $2, reason = NULL, lease = NULL, holder = NULL, \
-    ready = order_key IS NULL WHERE id = $1";
+const CHANGE: &str = "UPDATE ingate.delivery SET state = $2, at = $3, reason = NULL, attempts = $4, started_at = $5, \
+    mark = COALESCE($6::text::json, mark), frozen = CASE WHEN $7 THEN NULL ELSE frozen END, \
+    lease = NULL, holder = NULL, ready = order_key IS NULL WHERE id = $1";
 
 const RESUME: &str = "UPDATE ingate.delivery SET at = $3 WHERE target = $1 AND state = 0 AND at = $4 AND route = ANY($2)";
 
@@ -51,76 +50,48 @@ const ATTEMPTS: &str = "SELECT delivery, seq, outcome::text AS outcome, sent::te
 const EMPTY_ATTEMPT: &str = "UPDATE ingate.attempt SET outcome = $4::text::json, sent = $5::text::json WHERE event = $1 AND delivery = $2 AND seq = $3";
 
 impl Inner {
-    pub(super) async fn revive(
+    /// Does what an operator wants with a delivery.
+    pub(super) async fn change(
         &self,
         id: DeliveryId,
-        how: Revival,
+        wanted: Wanted,
     ) -> Result<Delivery, StoreError> {
         self.usable()?;
         let lent = self.link.lend().await?;
         let now = self.now();
+        let key = rows::uuid(id.as_bytes());
+        let revival = match wanted {
+            Wanted::Revive(how) => Some(how),
+            Wanted::Discard | Wanted::Resume => None,
+        };
+        let mark = revival.map(|how| rows::json(&StoredMark::from(how.mark)));
+        let mark = mark.transpose()?;
+        let forgets = revival.is_some_and(|how| how.body == RevivedBody::Anew);
         let delivery = lent
             .transaction(|| async {
                 let client: &Client = &lent;
                 let (mut delivery, had_success, lines) = self.lock_one(client, id).await?;
-                let keeps = how.body == RevivedBody::Keep;
-                if !keeps && had_success {
-                    return Err(StoreError::WrongState {
-                        state: delivery.state.kind().as_str(),
-                        wanted: "rendered anew under the id that its target has had with 2xx",
-                    }
-                    .into());
-                }
-                if !(keeps && matches!(delivery.state, State::Pending { .. })) {
+                let became = wanted.of((&delivery.state).into(), had_success, now)?;
+                delivery.state = became.state.into();
+                if became.anew {
                     delivery.attempts = 0;
                     delivery.started_at = record::time(now);
                 }
-                delivery.state = State::Pending {
-                    due: record::time(now),
-                };
-                delivery.mark = Some(how.mark);
-                let (attempts, started, mark) = (
+                if let Some(how) = revival {
+                    delivery.mark = Some(how.mark);
+                }
+                let (state, at, _) = rows::state_columns(&delivery.state);
+                let (attempts, started) = (
                     i32::try_from(delivery.attempts).unwrap_or(i32::MAX),
                     record::millis(delivery.started_at),
-                    rows::json(&StoredMark::from(how.mark))?,
                 );
-                let statement = client.prepare_cached(REVIVE).await?;
-                let key = rows::uuid(id.as_bytes());
+                let statement = client.prepare_cached(CHANGE).await?;
                 client
                     .execute(
                         &statement,
-                        &[&key, &now, &attempts, &started, &mark, &!keeps],
+                        &[&key, &state, &at, &attempts, &started, &mark, &forgets],
                     )
                     .await?;
-                lines.arrange(client).await?;
-                Ok(delivery)
-            })
-            .await?;
-        self.lanes.moved(&delivery);
-        Ok(delivery)
-    }
-
-    pub(super) async fn discard(&self, id: DeliveryId) -> Result<Delivery, StoreError> {
-        self.usable()?;
-        let lent = self.link.lend().await?;
-        let now = self.now();
-        let delivery = lent
-            .transaction(|| async {
-                let client: &Client = &lent;
-                let (mut delivery, _, lines) = self.lock_one(client, id).await?;
-                if !matches!(delivery.state, State::Pending { .. } | State::Dead { .. }) {
-                    return Err(StoreError::WrongState {
-                        state: delivery.state.kind().as_str(),
-                        wanted: "discarded",
-                    }
-                    .into());
-                }
-                delivery.state = State::Discarded {
-                    at: record::time(now),
-                };
-                let statement = client.prepare_cached(DISCARD).await?;
-                let key = rows::uuid(id.as_bytes());
-                client.execute(&statement, &[&key, &now]).await?;
                 lines.arrange(client).await?;
                 Ok(delivery)
             })

@@ -62,7 +62,7 @@ impl Inner {
 
     /// One round, if nobody else is at it.
     pub(super) async fn clean(&self) -> Result<(), StoreError> {
-        if self.link.away().is_some() || self.take_task(TASK).await?.is_none() {
+        if self.link.check().is_err() || self.take_task(TASK).await?.is_none() {
             return Ok(());
         }
         let now = self.clock.now();

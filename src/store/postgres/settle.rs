@@ -11,13 +11,13 @@ use super::Inner;
 use super::claims::was_recorded;
 use super::group::Job;
 use super::lines::Lines;
-use super::link::{Failed, PATIENCE, TRIES};
+use super::link::{Failed, PATIENCE};
 use super::rows;
-use crate::delivery::{HELD, Next};
+use crate::delivery::Next;
 use crate::id::TargetName;
 use crate::order::OrderKey;
 use crate::store::record::{self, StoredAttempt};
-use crate::store::{Lease, Settled, Settlement, StoreError};
+use crate::store::{Lease, Settled, Settlement, StoreError, rules};
 
 /// An attempt that waits to be recorded.
 pub(super) type Report = Job<Reported, Settled>;
@@ -73,22 +73,10 @@ impl Inner {
 
     async fn record(&self, columns: &Columns) -> Result<HashSet<Lease>, StoreError> {
         let lent = self.link.lend().await?;
-        let mut tries = 1;
-        loop {
-            let work = async {
-                if columns.lines.is_empty() {
-                    return columns.record(&lent).await;
-                }
-                lent.batch_execute("BEGIN").await?;
-                let done = columns.record(&lent).await;
-                let end = if done.is_ok() { "COMMIT" } else { "ROLLBACK" };
-                lent.batch_execute(end).await?;
-                done
-            };
-            match lent.try_within(PATIENCE, work).await {
-                Err(error) if error.may_pass_again() && tries < TRIES => tries += 1,
-                other => return other.map_err(|error| lent.told(error)),
-            }
+        let record = || columns.record(&lent);
+        match columns.lines.is_empty() {
+            true => lent.persist(PATIENCE, record).await,
+            false => lent.transaction(record).await,
         }
     }
 
@@ -135,15 +123,8 @@ impl Columns {
                 settlement,
                 line,
             } = &job.what;
-            let (state, at, reason) = match settlement.next {
-                Next::Done => (1, now, None),
-                Next::RetryAt(due) => {
-                    // not mistaken for one that is held
-                    let due = record::millis(due).min(record::millis(HELD) - 1);
-                    (0, due, None)
-                }
-                Next::Bury(reason) => (2, now, Some(i16::from(record::reason_code(reason)))),
-            };
+            let next = rules::after(settlement.next, now, 0);
+            let (state, at, reason) = rows::state_columns(&next.into());
             let attempt = StoredAttempt::from(&settlement.attempt);
             let (outcome, sent) = rows::attempt_columns(&attempt)?;
             let template = attempt.sent.as_ref().and_then(|sent| sent.template);

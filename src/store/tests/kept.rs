@@ -70,26 +70,17 @@ async fn rebuilt(
 }
 
 fn replay(clock: &ManualClock, phase: ReplayPhase) -> ReplayState {
+    let filter = ReplayFilter {
+        target: "erp".parse().ok(),
+        ..ReplayFilter::default()
+    };
+    let (id, now) = (ReplayId::generate(), clock.now());
     ReplayState {
-        id: ReplayId::generate(),
-        created_at: clock.now(),
-        created_by: "anna".to_owned(),
-        mode: ReplayMode::Frozen,
-        filter: ReplayFilter {
-            target: "erp".parse().ok(),
-            ..ReplayFilter::default()
-        },
-        rate: None,
         phase,
         total: Some(9),
         done: 4,
         revived: 4,
-        created: 0,
-        skipped: 0,
-        failed: 0,
-        cursor: None,
-        finished_at: None,
-        error: None,
+        ..ReplayState::begun(id, ReplayMode::Frozen, filter, "anna", now)
     }
 }
 

@@ -14,7 +14,6 @@ use crate::clock::{Clock, ManualClock};
 use crate::delivery::{DeadReason, Next, StateKind};
 use crate::event::{Event, EventParts};
 use crate::id::{DeliveryId, EventId};
-use crate::metrics::Metrics;
 use crate::store::contract::{admission, name};
 use crate::store::{Admission, Claimed, Store, StoreError};
 
@@ -27,7 +26,7 @@ async fn open(database: &Database, clock: &Arc<ManualClock>) -> PgStore {
         ..options(database)
     };
     let clock = Arc::clone(clock);
-    let opened = PgStore::open(&options, Some(clock), Arc::new(Metrics::new())).await;
+    let opened = PgStore::open(&options, Some(clock)).await;
     opened.unwrap()
 }
 

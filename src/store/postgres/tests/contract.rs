@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use super::super::{PgOptions, PgStore};
 use super::{Database, connection};
 use crate::clock::ManualClock;
-use crate::metrics::Metrics;
 use crate::store::Store;
 use crate::store::contract::{Bench, contract};
 
@@ -36,7 +35,7 @@ impl Bench for PgBench {
             last.close().await;
         }
         let options = options(&self.database);
-        let opened = PgStore::open(&options, Some(clock), Arc::new(Metrics::new())).await;
+        let opened = PgStore::open(&options, Some(clock)).await;
         let store = Arc::new(opened.unwrap());
         *self.last.lock().unwrap() = Some(Arc::clone(&store));
         store

@@ -12,7 +12,6 @@ use super::contract::options;
 use super::{Database, Server, or_skip};
 use crate::delivery::{Attempt, DeadReason, Next, Outcome, ReplayMode, State};
 use crate::id::{ReplayId, TargetName};
-use crate::metrics::Metrics;
 use crate::store::contract::{admission, keyed, name};
 use crate::store::{
     Claimed, Novelty, ReplayFilter, ReplayPhase, ReplayState, Settled, Settlement, Store,
@@ -30,7 +29,7 @@ fn quick(database: &Database, lease: Duration) -> PgOptions {
 }
 
 async fn open(options: &PgOptions) -> Arc<PgStore> {
-    let opened = PgStore::open(options, None, Arc::new(Metrics::new())).await;
+    let opened = PgStore::open(options, None).await;
     Arc::new(opened.unwrap())
 }
 
@@ -308,23 +307,18 @@ async fn a_replay_that_was_cancelled_elsewhere_stays_so() {
     let database = server.database();
     let options = options(&database);
     let (one, two) = (open(&options).await, open(&options).await);
+    let begun = ReplayState::begun(
+        ReplayId::generate(),
+        ReplayMode::Frozen,
+        ReplayFilter::default(),
+        "somebody",
+        one.clock().now(),
+    );
     let running = ReplayState {
-        id: ReplayId::generate(),
-        created_at: one.clock().now(),
-        created_by: "somebody".to_owned(),
-        mode: ReplayMode::Frozen,
-        filter: ReplayFilter::default(),
-        rate: None,
-        phase: ReplayPhase::Running,
         total: Some(9),
         done: 1,
         revived: 1,
-        created: 0,
-        skipped: 0,
-        failed: 0,
-        cursor: None,
-        finished_at: None,
-        error: None,
+        ..begun
     };
     let id = running.id;
     let task = Task::Replay(id);

@@ -329,24 +329,11 @@ impl World {
 
     async fn progress(&mut self, id: ReplayId, end: bool) {
         let now = self.now();
-        let replay = self.model.replays.entry(id).or_insert(ReplayState {
-            id,
-            created_at: now,
-            created_by: "somebody".to_owned(),
-            mode: ReplayMode::Rerender,
-            filter: ReplayFilter::default(),
-            rate: None,
-            phase: ReplayPhase::Running,
-            total: None,
-            done: 0,
-            revived: 0,
-            created: 0,
-            skipped: 0,
-            failed: 0,
-            cursor: None,
-            finished_at: None,
-            error: None,
-        });
+        let begun = || {
+            let filter = ReplayFilter::default();
+            ReplayState::begun(id, ReplayMode::Rerender, filter, "somebody", now)
+        };
+        let replay = self.model.replays.entry(id).or_insert_with(begun);
         replay.done += 1;
         if end {
             (replay.phase, replay.finished_at) = (ReplayPhase::Done, Some(now));
