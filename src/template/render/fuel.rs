@@ -29,17 +29,14 @@ impl Fuel {
     }
 
     /// Uses steps.
+    #[inline]
     pub fn step(&mut self, count: u64, span: Span) -> Result<(), Fault> {
         match self.steps.checked_sub(count) {
             Some(left) => {
                 self.steps = left;
                 Ok(())
             }
-            None => Err(Fault::new(
-                span,
-                format!("the render takes more than {} steps", limits::STEPS),
-            )
-            .help("is there a loop over far more items than meant?")),
+            None => Err(too_many_steps(span)),
         }
     }
 
@@ -54,21 +51,19 @@ impl Fuel {
     }
 
     /// Uses bytes.
+    #[inline]
     pub fn bytes(&mut self, count: u64, span: Span) -> Result<(), Fault> {
         match self.bytes.checked_sub(count) {
             Some(left) => {
                 self.bytes = left;
                 Ok(())
             }
-            None => Err(Fault::new(
-                span,
-                format!("the render moves more than {} bytes", limits::BYTES),
-            )
-            .help("is a large value copied in a loop?")),
+            None => Err(too_many_bytes(span)),
         }
     }
 
     /// Uses bytes that stay in memory for as long as a variable or an unfinished output holds them.
+    #[inline]
     pub fn make(&mut self, count: u64, span: Span) -> Result<(), Fault> {
         self.bytes(count, span)?;
         match self.made.checked_sub(count) {
@@ -76,13 +71,29 @@ impl Fuel {
                 self.made = left;
                 Ok(())
             }
-            None => Err(Fault::new(
-                span,
-                format!("the render makes more than {} bytes", limits::MADE_BYTES),
-            )
-            .help("is a text or an array put together in a loop?")),
+            None => Err(too_many_made(span)),
         }
     }
+}
+
+// What is said at the end of the fuel stands apart: counting goes on a hundred times in a render, and is small without it.
+
+#[cold]
+fn too_many_steps(span: Span) -> Fault {
+    let more = format!("the render takes more than {} steps", limits::STEPS);
+    Fault::new(span, more).help("is there a loop over far more items than meant?")
+}
+
+#[cold]
+fn too_many_bytes(span: Span) -> Fault {
+    let more = format!("the render moves more than {} bytes", limits::BYTES);
+    Fault::new(span, more).help("is a large value copied in a loop?")
+}
+
+#[cold]
+fn too_many_made(span: Span) -> Fault {
+    let more = format!("the render makes more than {} bytes", limits::MADE_BYTES);
+    Fault::new(span, more).help("is a text or an array put together in a loop?")
 }
 
 /// How many items a filter goes through.
