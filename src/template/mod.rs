@@ -33,7 +33,7 @@ use sink::Origin;
 use syntax::tree::Block;
 use syntax::{Calls, Fault, Site, Source, Span};
 pub use syntax::{Cause, nearest};
-use writer::Mended;
+use writer::{Memos, Mended};
 
 use crate::id::Digest;
 use crate::json::Ref;
@@ -80,6 +80,8 @@ pub struct Template {
 struct Compiled {
     files: Vec<File>,
     hash: Digest,
+    /// What its text does, once it was written.
+    memos: Arc<Memos>,
 }
 
 #[derive(Debug)]
@@ -331,11 +333,13 @@ fn compile(
         path: path.to_owned(),
         text: Arc::from(text),
     };
+    let mut texts = Vec::new();
     let mut total = 0;
     loop {
         let known = calls.names.len();
-        let block = syntax::parse(&source.text, json, &mut calls)
+        let (block, starts) = syntax::parse(&source.text, json, &mut calls)
             .map_err(|fault| TemplateError::new(&source, fault))?;
+        texts.push(starts);
         // A partial that is not there is the fault of the file that names it first.
         for (name, span) in calls.names.get(known..).unwrap_or(&[]) {
             if partials.find(name).is_none() {
@@ -374,7 +378,11 @@ fn compile(
     check_isolation(&files)?;
     let hash = hash(&files);
     Ok(Template {
-        compiled: Arc::new(Compiled { files, hash }),
+        compiled: Arc::new(Compiled {
+            files,
+            hash,
+            memos: Arc::new(Memos::new(texts.into_iter())),
+        }),
     })
 }
 

@@ -63,7 +63,7 @@ fn json_with(
 ) -> Result<(String, Vec<Mended>), TemplateError> {
     let mut renderer = Renderer::new(template, Roots::Scene(scene), scene.event.received_at);
     renderer.fuel = fuel;
-    let mut writer = Writer::new(limit);
+    let mut writer = Writer::new(limit).with_memos(&template.memos);
     renderer.run(&mut writer)?;
     let (body, mut mended) = writer
         .finish(renderer.end())

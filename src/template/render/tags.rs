@@ -74,7 +74,8 @@ impl<'a> Renderer<'a> {
         block: &'a Block,
         span: Span,
     ) -> Result<Flow, Fault> {
-        let mut writer = Writer::new(limits::JSON_BLOCK_BYTES).with_mends(self.mends);
+        let writer = Writer::new(limits::JSON_BLOCK_BYTES).with_mends(self.mends);
+        let mut writer = writer.with_memos(&self.template.memos);
         let flow = self.block(block, &mut writer)?;
         self.mends = self.mends.min(writer.mends());
         let (text, mended) = writer.finish(span)?;

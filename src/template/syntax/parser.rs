@@ -8,11 +8,11 @@ use crate::template::limits;
 use super::{Calls, Fault, NESTING, NODES, Site, Span, TEMPLATE_BYTES};
 
 /// Reads a template or partial. `json`: its output is JSON, so that tags which print HTML are refused. The names of
-/// partials that it calls are added to `calls`.
+/// partials that it calls are added to `calls`. With the tree comes where its literal text starts, piece by piece.
 ///
 /// # Errors
 /// The first fault of the text.
-pub fn parse(text: &str, json: bool, calls: &mut Calls) -> Result<Block, Fault> {
+pub fn parse(text: &str, json: bool, calls: &mut Calls) -> Result<(Block, Vec<usize>), Fault> {
     if text.len() > TEMPLATE_BYTES {
         return Err(Fault::new(
             Span::new(0, 0),
@@ -23,12 +23,13 @@ pub fn parse(text: &str, json: bool, calls: &mut Calls) -> Result<Block, Fault> 
         text,
         json,
         calls,
+        texts: Vec::new(),
         nodes: 0,
         depth: 0,
     };
     let mut lexer = Lexer::new(text);
     let (block, _) = parser.block(&mut lexer, None, &[])?;
-    Ok(block)
+    Ok((block, parser.texts))
 }
 
 /// What reading goes along with.
@@ -36,6 +37,8 @@ pub(super) struct Parser<'t, 'p> {
     pub(super) text: &'t str,
     pub(super) json: bool,
     calls: &'p mut Calls,
+    /// Where pieces of text start.
+    texts: Vec<usize>,
     nodes: usize,
     depth: usize,
 }
@@ -71,10 +74,7 @@ impl<'t> Parser<'t, '_> {
             match piece {
                 Piece::Text(span) => {
                     blank &= span.of(self.text).chars().all(is_space);
-                    nodes.push(Node {
-                        span,
-                        kind: NodeKind::Text,
-                    });
+                    nodes.push(self.literal(span));
                 }
                 Piece::Output { span, markup } => {
                     blank = false;
@@ -105,6 +105,15 @@ impl<'t> Parser<'t, '_> {
         match opened {
             Some(tag) => Err(lexer.never_closed(tag)),
             None => Ok((Block { nodes, blank }, None)),
+        }
+    }
+
+    /// Literal text that stands there.
+    pub(super) fn literal(&mut self, span: Span) -> Node {
+        self.texts.push(span.start);
+        Node {
+            span,
+            kind: NodeKind::Text,
         }
     }
 

@@ -98,10 +98,7 @@ impl<'t> Parser<'t, '_> {
             "raw" => {
                 self.words_must_be_none(tag)?;
                 let text = lexer.verbatim(tag)?;
-                return Ok(text.map(|span| Node {
-                    span,
-                    kind: NodeKind::Text,
-                }));
+                return Ok(text.map(|span| self.literal(span)));
             }
             "render" => self.call(tag, true)?,
             "tablerow" => self.tablerow(lexer, tag)?,

@@ -28,10 +28,9 @@ pub struct Shape {
 impl Writer {
     /// Where the automaton stands; after [`Writer::settle`].
     pub fn shape(&self) -> Shape {
-        let array = |open: &Container| matches!(open, Container::Array);
         Shape {
             state: self.state,
-            open: self.stack.iter().map(array).collect(),
+            open: self.stack.iter().map(Container::is_array).collect(),
             key: self.unfinished().unwrap_or_default().to_owned(),
         }
     }
@@ -172,17 +171,8 @@ impl Writer {
     }
 
     fn unfinished_text(&self) -> Option<&str> {
-        match self.state {
-            State::Text(Role::Key)
-            | State::Escape(Role::Key)
-            | State::Hex {
-                role: Role::Key, ..
-            }
-            | State::Pair {
-                role: Role::Key, ..
-            } => self.out.get(self.key_start..),
-            _ => None,
-        }
+        let key = self.state.is_in_key();
+        key.then(|| self.out.get(self.key_start..))?
     }
 
     fn rebuild(&mut self, taken: Vec<BTreeSet<String>>) {

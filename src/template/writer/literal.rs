@@ -1,7 +1,5 @@
 //! The template's own text, character by character.
 
-use std::collections::HashSet;
-
 use super::scan::Digits;
 use super::{Before, Container, Role, State, Writer};
 use crate::template::sink::Origin;
@@ -196,11 +194,8 @@ impl Writer {
         };
         self.due_comma()?;
         match c {
-            '{' => self.open(Container::Object {
-                first_key: self.keys.len(),
-                many: HashSet::new(),
-            })?,
-            '[' => self.open(Container::Array)?,
+            '{' => self.open(false)?,
+            '[' => self.open(true)?,
             _ => {}
         }
         self.state = state;

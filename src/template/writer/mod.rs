@@ -6,6 +6,7 @@
 
 mod fold;
 mod literal;
+mod memo;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -13,11 +14,14 @@ mod values;
 mod words;
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::sink::{Origin, Printed, Sink};
 use super::syntax::{Fault, Span};
 use super::value::Value;
 pub use fold::Shape;
+pub use memo::Memos;
+use memo::Step;
 use scan::Digits;
 
 /// Most arrays and objects within each other: what common parsers take, serde_json among them.
@@ -65,6 +69,10 @@ pub struct Writer {
     repairs: Vec<Mended>,
     /// How many repairs may still be made.
     mends: usize,
+    /// What is known of the template's text.
+    memos: Option<Arc<Memos>>,
+    /// What text that is gone through does, while it is noted.
+    steps: Option<Vec<Step>>,
 }
 
 /// What is open.
@@ -128,9 +136,44 @@ enum Role {
     Value,
 }
 
+impl Container {
+    fn new(array: bool, first_key: usize) -> Self {
+        match array {
+            true => Self::Array,
+            false => Self::Object {
+                first_key,
+                many: HashSet::new(),
+            },
+        }
+    }
+
+    fn is_array(&self) -> bool {
+        matches!(self, Self::Array)
+    }
+}
+
+impl State {
+    /// Whether a key is being written.
+    fn is_in_key(self) -> bool {
+        matches!(
+            self,
+            Self::Text(Role::Key)
+                | Self::Escape(Role::Key)
+                | Self::Hex {
+                    role: Role::Key,
+                    ..
+                }
+                | Self::Pair {
+                    role: Role::Key,
+                    ..
+                }
+        )
+    }
+}
+
 impl<'a> Sink<'a> for Writer {
     fn literal(&mut self, text: &'a str, origin: Origin) -> Result<(), Fault> {
-        self.write_literal(text, origin)
+        self.write_known(text, origin)
     }
 
     fn value(&mut self, value: &Value<'a>, printed: Printed, origin: Origin) -> Result<(), Fault> {
@@ -161,7 +204,16 @@ impl Writer {
             origin: nowhere,
             repairs: Vec::new(),
             mends: MENDS,
+            memos: None,
+            steps: None,
         }
+    }
+
+    /// The same, with memos of the template's text.
+    #[must_use]
+    pub fn with_memos(mut self, memos: &Arc<Memos>) -> Self {
+        self.memos = Some(Arc::clone(memos));
+        self
     }
 
     /// The same, with so many repairs at most: what the blocks of a render make counts together.
@@ -212,11 +264,12 @@ impl Writer {
         }
     }
 
-    fn open(&mut self, container: Container) -> Result<(), Fault> {
+    fn open(&mut self, array: bool) -> Result<(), Fault> {
         if self.stack.len() >= DEPTH {
             return Err(self.too_deep());
         }
-        self.stack.push(container);
+        self.stack.push(Container::new(array, self.keys.len()));
+        self.note(Step::Open { array });
         Ok(())
     }
 
@@ -226,12 +279,24 @@ impl Writer {
             (Some(Container::Object { .. }), '}') => "}",
             _ => return Err(self.unexpected(c)),
         };
-        if let Some(Container::Object { first_key, .. }) = self.stack.pop() {
-            self.keys.truncate(first_key);
-        }
+        self.leave();
+        self.note(Step::Close);
         self.push(text)?;
         self.end_value();
         Ok(())
+    }
+
+    /// Leaves the innermost array or object, and forgets its keys.
+    fn leave(&mut self) {
+        if let Some(Container::Object { first_key, .. }) = self.stack.pop() {
+            self.keys.truncate(first_key);
+        }
+    }
+
+    fn note(&mut self, step: Step) {
+        if let Some(steps) = &mut self.steps {
+            steps.push(step);
+        }
     }
 
     fn end_value(&mut self) {
@@ -253,8 +318,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Refuses a key that its object has already. Keys are compared in one spelling: escapes of the template that
-    /// are not needed are undone.
+    /// Keys are compared in one spelling: escapes of the template that are not needed are undone.
     fn end_key(&mut self) -> Result<(), Fault> {
         let quoted = self.out.get(self.key_start - 1..).unwrap_or("");
         if quoted.contains('\\')
@@ -265,6 +329,14 @@ impl Writer {
             self.push("\"")?;
         }
         let mark = (self.key_start, self.out.len().saturating_sub(1));
+        self.take_key(mark)?;
+        let quote = self.origin.span.start;
+        self.note(Step::Key { mark, quote });
+        Ok(())
+    }
+
+    /// Takes the key that stands there in the output, or refuses it if its object has it already.
+    fn take_key(&mut self, mark: (usize, usize)) -> Result<(), Fault> {
         let (out, keys) = (&self.out, &mut self.keys);
         let text = |(start, end): (usize, usize)| out.get(start..end).unwrap_or("");
         let key = text(mark);
