@@ -10,6 +10,9 @@ use std::fmt;
 /// The header of the trace and the caller's part in it.
 pub const PARENT_HEADER: &str = "traceparent";
 
+/// How long its value is.
+pub const PARENT_LEN: usize = "00-".len() + 32 + "-".len() + 16 + "-01".len();
+
 /// The header of what tracing systems add.
 pub const STATE_HEADER: &str = "tracestate";
 
@@ -228,21 +231,33 @@ impl TraceId {
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        write_hex(f, &self.0)
     }
 }
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        write_hex(f, &self.0)
     }
 }
 
 impl fmt::Display for Parent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parent = hex::encode(self.parent);
-        write!(f, "00-{}-{parent}-{:02x}", self.trace, self.flags)
+        f.write_str("00-")?;
+        write_hex(f, &self.trace.0)?;
+        f.write_str("-")?;
+        write_hex(f, &self.parent)?;
+        f.write_str("-")?;
+        write_hex(f, &[self.flags])
     }
+}
+
+/// Writes the bytes of an id as hexadecimal digits, of which it takes no memory: each request has two such ids.
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    let mut room = [0; 2 * size_of::<TraceId>()];
+    let digits = room.get_mut(..2 * bytes.len()).ok_or(fmt::Error)?;
+    hex::encode_to_slice(bytes, digits).map_err(|_| fmt::Error)?;
+    f.write_str(std::str::from_utf8(digits).map_err(|_| fmt::Error)?)
 }
 
 /// What the `tracestate` headers say together, as far as it may be passed on: whole members from the left. `None` if

@@ -30,6 +30,9 @@ const MATCH_BYTES: u64 = 64;
 /// Most positional arguments that a served filter takes.
 const ARGUMENTS: [&str; 2] = ["first", "second"];
 
+/// The arguments of a filter; those that were not given are empty text.
+type Scalars<'v> = [ScalarCow<'v>; ARGUMENTS.len()];
+
 /// A filter of `liquid-lib`, or a chain of them, ready for use.
 pub struct Served(LazyLock<Chain>);
 
@@ -55,8 +58,8 @@ pub enum Prepared<'v> {
     Call {
         /// The input.
         input: ScalarCow<'v>,
-        /// The arguments by position.
-        args: Vec<ScalarCow<'v>>,
+        /// The arguments by position, as many as a filter can have.
+        args: Scalars<'v>,
     },
 }
 
@@ -142,7 +145,7 @@ impl Chain {
 fn run(
     filters: &[Box<dyn Filter>],
     input: ScalarCow<'_>,
-    args: Vec<ScalarCow<'_>>,
+    args: Scalars<'_>,
 ) -> Result<String, FilterError> {
     let runtime = CallRuntime {
         args,
@@ -188,12 +191,10 @@ pub fn texts<'v>(
     if input.len() > cx.value_bytes {
         return Err(FilterError::too_long(cx));
     }
-    let args = (0..ARGUMENTS.len())
-        .map(|index| give::optional_text(args.get(index), cx).map(scalar))
-        .collect::<Result<_, _>>()?;
+    let arg = |index| give::optional_text(args.get(index), cx).map(scalar);
     Ok(Prepared::Call {
         input: scalar(input),
-        args,
+        args: [arg(0)?, arg(1)?],
     })
 }
 
@@ -300,7 +301,7 @@ fn scalar(text: Cow<'_, str>) -> ScalarCow<'_> {
 
 /// What a filter of the crate sees of the world: its arguments.
 struct CallRuntime<'v> {
-    args: Vec<ScalarCow<'v>>,
+    args: Scalars<'v>,
     registers: Registers,
 }
 

@@ -50,7 +50,7 @@ fn prepare<'v>(
     *date = at;
     Ok(Prepared::Call {
         input: ScalarCow::new(date),
-        args: vec![ScalarCow::new(format)],
+        args: [ScalarCow::new(format), ScalarCow::new("")],
     })
 }
 
