@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 const GROUP_ENTRIES: usize = 4096;
 
 /// How often the processor is given up before a group is taken, as long as each time brought a record more.
-const YIELDS: u32 = 4;
+const YIELDS: u32 = 2;
 
 /// How long records that nobody waits for are left waiting for one that is waited for, after there was something to do. Under
 /// load one comes within it, and one wake-up and one write do for all of them; at other times it bounds what a killed
