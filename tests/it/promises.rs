@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::faults::fsync;
 use crate::support::{Answer, Daemon, Peer, Turn, wait_until};
 
 const SECRET: &str = "whsec_cHJvbWlzZS10ZXN0LXNlY3JldC0wMDAwMDAx";
@@ -77,10 +78,12 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// That `fdatasync` has returned is held by the journal's own tests, which stand between it and the disk; here: what is
-/// in the files at the moment of the answer is enough to bring the event and its deliveries back.
+/// At the moment of the answer `fdatasync` has returned for what is in the files, and that is enough to bring the event and
+/// its deliveries back.
 #[tokio::test]
 async fn durable_before_200() {
+    fsync::each_yes_is_synced().await;
+
     let folder = folder();
     let routes = "  - {name: all, from: in, to: down}\n";
     let down = [("down", "http://127.0.0.1:9/".to_owned())];

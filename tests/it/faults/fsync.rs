@@ -15,6 +15,26 @@ use crate::numbered::numbers;
 use crate::process::Site;
 use crate::support::{Peer, wait_until, wait_within};
 
+/// Sends some events to a healthy daemon, and looks at each yes whether a sync that returned has covered its event.
+pub async fn each_yes_is_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let shim = match Shim::make(folder.path()) {
+        Ok(shim) => shim,
+        Err(why) => return skipped(&why),
+    };
+    let nowhere = [("down", "http://127.0.0.1:9/".to_owned())];
+    let site = site(folder.path(), &rest("", &nowhere));
+    let daemon = site.start_with(&shim.environment()).await;
+    if !shim.is_loaded() {
+        return skipped("the binary takes no library that is loaded before libc");
+    }
+    for n in 1..=5 {
+        assert!(is_accepted(&send(&site, n).await), "event {n}");
+        assert_synced(&shim, &site, n);
+    }
+    drop(daemon);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_yes_without_a_sync_that_returned() {
     let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use crate::support::{Answer, exchange, wait_within};
 mod certificates;
 mod clock;
 mod disk;
-mod fsync;
+pub mod fsync;
 mod index;
 mod kill;
 mod names;
