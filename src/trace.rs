@@ -10,9 +10,6 @@ use std::fmt;
 /// The header of the trace and the caller's part in it.
 pub const PARENT_HEADER: &str = "traceparent";
 
-/// How long its value is.
-pub const PARENT_LEN: usize = "00-".len() + 32 + "-".len() + 16 + "-01".len();
-
 /// The header of what tracing systems add.
 pub const STATE_HEADER: &str = "tracestate";
 

@@ -5,7 +5,6 @@
 //! have it. Not here: HTTP (see `client`), the body (see `payload`).
 
 use std::collections::BTreeSet;
-use std::fmt::Write;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -442,9 +441,7 @@ fn insert_replay(headers: &mut HeaderMap, mark: &ReplayMark) {
 
 /// Says what trace a request belongs to, whatever is configured; each request has an id of its own in it.
 fn insert_trace(headers: &mut HeaderMap, trace: &Traced) {
-    let mut parent = String::with_capacity(trace::PARENT_LEN);
-    // text takes whatever is written
-    let _ = write!(parent, "{}", trace.context.parent(trace.id));
+    let parent = trace.context.parent(trace.id).to_string();
     for (name, value) in [
         (trace::PARENT_HEADER, Some(parent.as_str())),
         (trace::STATE_HEADER, trace.context.state()),

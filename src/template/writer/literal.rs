@@ -1,7 +1,7 @@
 //! The template's own text, character by character.
 
 use super::scan::Digits;
-use super::{Before, Container, Role, State, Writer};
+use super::{Before, Container, Role, State, Step, Writer};
 use crate::template::sink::Origin;
 use crate::template::syntax::{Fault, Span};
 
@@ -168,6 +168,7 @@ impl Writer {
             }
             (State::After, ',') => {
                 self.comma = self.origin;
+                self.note(Step::Comma(self.origin.span.start));
                 self.state = match self.stack.last() {
                     Some(Container::Array) => State::Value(Before::Comma),
                     _ => State::Key { first: false },

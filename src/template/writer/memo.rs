@@ -7,7 +7,7 @@
 
 use std::sync::OnceLock;
 
-use super::{Before, Container, DEPTH, State, Writer};
+use super::{Container, DEPTH, State, Writer};
 use crate::template::sink::Origin;
 use crate::template::syntax::{Fault, Span};
 
@@ -34,8 +34,6 @@ struct Course {
     printed: Box<str>,
     steps: Box<[Step]>,
     end: State,
-    /// Where in the text the comma stands that waits for something to follow, if it is of this text.
-    comma: Option<usize>,
     /// Where in what is printed a key begins that does not end here.
     key_start: Option<usize>,
 }
@@ -47,6 +45,8 @@ pub(super) enum Step {
     Open { array: bool },
     /// Closes one.
     Close,
+    /// Has a comma wait for something to follow it; where in the text it stands.
+    Comma(usize),
     /// Ends a key, which stands there in the output; where in the text its closing quote stands.
     Key { mark: (usize, usize), quote: usize },
 }
@@ -112,6 +112,7 @@ impl Writer {
             match *step {
                 Step::Open { array } => self.stack.push(Container::new(array, self.keys.len())),
                 Step::Close => self.leave(),
+                Step::Comma(offset) => self.comma = at(offset),
                 Step::Key { mark, quote } => {
                     self.origin = at(quote);
                     self.take_key((before + mark.0, before + mark.1))?;
@@ -119,9 +120,6 @@ impl Writer {
             }
         }
         self.state = course.end;
-        if let Some(offset) = course.comma {
-            self.comma = at(offset);
-        }
         if let Some(start) = course.key_start {
             self.key_start = before + start;
         }
@@ -148,6 +146,7 @@ impl Writer {
                 }
                 Step::Close if depth == 0 => closed += 1,
                 Step::Close => depth -= 1,
+                Step::Comma(offset) => *offset -= origin.span.start,
                 Step::Key { mark, quote } => {
                     *mark = (mark.0 - before, mark.1 - before);
                     *quote -= origin.span.start;
@@ -156,12 +155,6 @@ impl Writer {
         }
         // The one around what was closed decides, too: whether a comma is followed by a key, and whether this is the end.
         let within: Box<[bool]> = open.iter().copied().take(closed + 1).collect();
-        let waits = matches!(
-            self.state,
-            State::Value(Before::Comma) | State::Key { first: false }
-        );
-        let comma = self.comma.span.start.checked_sub(origin.span.start);
-        let comma = comma.filter(|at| self.comma.file == origin.file && *at < text.len());
         let key_start = self.key_start.checked_sub(before);
         Ok(Some(Course {
             begin,
@@ -171,7 +164,6 @@ impl Writer {
             printed: Box::from(self.out.get(before..).unwrap_or("")),
             steps: steps.into_boxed_slice(),
             end: self.state,
-            comma: comma.filter(|_| waits),
             key_start: key_start.filter(|_| self.state.is_in_key()),
         }))
     }
@@ -271,10 +263,6 @@ mod tests {
                 .iter()
                 .map(|(a, b)| &writer.out[*a..*b])
                 .collect();
-            let waits = matches!(
-                writer.state,
-                State::Value(Before::Comma) | State::Key { first: false }
-            );
             course.push(format!(
                 "{:?} {} {:?} {keys:?} {:?} {:?} {:?}",
                 writer.state,
@@ -285,7 +273,7 @@ mod tests {
                     .map(Container::is_array)
                     .collect::<Vec<_>>(),
                 writer.state.is_in_key().then_some(writer.key_start),
-                waits.then_some(writer.comma),
+                writer.state.has_comma().then_some(writer.comma),
                 writer.repairs,
             ));
         }

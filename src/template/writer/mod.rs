@@ -153,6 +153,14 @@ impl Container {
 }
 
 impl State {
+    /// Whether a comma waits for something to follow it.
+    fn has_comma(self) -> bool {
+        matches!(
+            self,
+            Self::Value(Before::Comma) | Self::Key { first: false }
+        )
+    }
+
     /// Whether a key is being written.
     fn is_in_key(self) -> bool {
         matches!(
@@ -258,9 +266,9 @@ impl Writer {
 
     /// Writes the comma that waited for something to follow it.
     fn due_comma(&mut self) -> Result<(), Fault> {
-        match self.state {
-            State::Value(Before::Comma) | State::Key { first: false } => self.push(","),
-            _ => Ok(()),
+        match self.state.has_comma() {
+            true => self.push(","),
+            false => Ok(()),
         }
     }
 
